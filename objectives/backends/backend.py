@@ -1,0 +1,86 @@
+"""What every back end's settings have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from objectives.base import Objective
+from objectives.data.rows import Row
+from objectives.domain import Domain
+
+
+class Resources(BaseModel):
+    """What one running job occupies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cpus: float = Field(default=1, gt=0)
+    gpus: float = Field(default=0, ge=0)
+
+
+class Backend(BaseModel):
+    """The `objective:` section of a study file: checks itself and builds the objective.
+
+    Importing and validating it must stay light: what is heavy is imported by `build`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    POLICY: ClassVar[frozenset[str]] = frozenset({"resources"})
+    """Keys that may change while a study runs, because no result depends on them."""
+
+    kind: str
+    resources: Resources = Resources()
+
+    @property
+    def train_rows(self) -> int | None:
+        """Rows that one job trains on, repeats counted; None when the trainer decides."""
+        return None
+
+    def produces(self, test: Mapping[str, Sequence[Row]]) -> frozenset[str] | None:
+        """Names of all metrics that this objective reports on these test rows; None when only it can know."""
+        raise NotImplementedError
+
+    def check(self, root: Path) -> None:
+        """Finds out, without starting anything, whether the settings can work on this machine.
+
+        Args:
+            root: folder that relative paths refer to.
+
+        Raises:
+            OptionsError: they cannot; the message says why and what to do.
+        """
+
+    def fingerprint(self, root: Path) -> dict[str, str]:
+        """What results depend on beside settings and data, such as a base model's content: name to digest.
+
+        Args:
+            root: folder that relative paths refer to.
+        """
+        return {}
+
+    def build(self, domains: Sequence[Domain], root: Path) -> Objective:
+        """Builds the objective, loading what is heavy.
+
+        Raises:
+            DataError, OptionsError: what it was given cannot be used.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blueprint:
+    """Everything a worker needs to build its objective; small, and safe to send."""
+
+    backend: Backend
+    domains: tuple[Domain, ...]
+    root: Path
+
+    def build(self) -> Objective:
+        """Builds the objective that this describes."""
+        return self.backend.build(self.domains, self.root)

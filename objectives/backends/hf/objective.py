@@ -1,0 +1,172 @@
+"""The `hf` objective: fine-tunes a Hugging Face causal language model and evaluates every domain."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from objectives.backends.hf.encoding import Encoded
+from objectives.backends.hf.evaluation import Evaluation, TestSet
+from objectives.backends.hf.learner import Learner
+from objectives.backends.hf.training import Schedule, Training
+from objectives.base import Context, Job, Measurement, Progress
+from objectives.data import Blend
+from objectives.errors import Cancelled, ObjectiveError
+
+REPORT_SECONDS = 0.5
+"""Least time between two reports of progress."""
+
+
+class HfObjective:
+    """Fine-tunes and evaluates in this process, one job at a time.
+
+    Every job begins with the same weights, whatever ran before it: the adapter is initialised anew from the
+    job's training seed, or the trained weights are put back.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        train: Mapping[str, Encoded],
+        tests: Sequence[TestSet],
+        schedule: Schedule,
+        *,
+        batch_tokens: int,
+        checkpoint_every: int | None,
+    ) -> None:
+        """Takes what all jobs share; `HfBackend.build` makes it.
+
+        Args:
+            learner: the base model.
+            train: domain to its training rows.
+            tests: the domains' test rows.
+            schedule: how a job trains.
+            batch_tokens: most tokens of an evaluation batch.
+            checkpoint_every: steps between two checkpoints; None for none, unless cancelled.
+        """
+        self._learner = learner
+        self._train = dict(train)
+        self._tests = tuple(tests)
+        self._schedule = schedule
+        self._batch_tokens = batch_tokens
+        self._checkpoint_every = checkpoint_every
+
+    def run(self, job: Job, context: Context) -> Iterator[Progress | Measurement]:
+        """Trains on the job's mixture, unless it is the baseline, and evaluates every test set.
+
+        The costs are those of this attempt, without what an earlier one did before its checkpoint.
+
+        Raises:
+            Cancelled: the context asked for it; a checkpoint has what is needed to go on.
+            DataError: the mixture needs rows of a domain that has none.
+            ObjectiveError: training diverged, or the GPU's memory is too small.
+        """
+        try:
+            yield from self._run(job, context)
+        except torch.cuda.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise ObjectiveError(
+                f"the GPU's memory is too small ({error}); lower objective.micro_batch_size, "
+                "objective.eval_batch_tokens or objective.max_length"
+            ) from error
+
+    def _run(self, job: Job, context: Context) -> Iterator[Progress | Measurement]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        blend = self._blend(job)
+        self._learner.reset(job.seeds.training)
+        training = None if blend is None else self._training(blend, job)
+        checkpoint = context.checkpoint / "training.pt"
+        if training is not None:
+            yield from self._fit(training, checkpoint, context)
+        trained = time.perf_counter()
+        evaluation = Evaluation(self._learner, self._tests, self._batch_tokens)
+        yield from self._evaluate(evaluation, training, checkpoint, context)
+        evaluated = time.perf_counter()
+        # One generator for all mixtures: the luck of F1's resamples is then common to them.
+        metrics = evaluation.metrics(np.random.default_rng(job.seeds.data))
+        artefact = "adapter" if self._learner.adapted else "model"
+        if training is not None:
+            self._learner.save(context.folder / artefact)
+        yield Measurement(
+            metrics=metrics,
+            realised=None if blend is None else blend.realised,
+            rows={} if blend is None else blend.counts,
+            cost={
+                "wall_seconds": time.perf_counter() - wall,
+                "cpu_seconds": time.process_time() - cpu,
+                "train_seconds": trained - wall,
+                "evaluation_seconds": evaluated - trained,
+                "train_tokens": 0 if training is None else training.tokens,
+            },
+            artefacts={} if training is None else {artefact: artefact},
+        )
+
+    def _blend(self, job: Job) -> Blend | None:
+        if job.mixture is None:
+            return None
+        return Blend(
+            mixture=job.mixture,
+            sizes={name: len(rows) for name, rows in self._train.items()},
+            total=self._schedule.steps * self._schedule.batch_size,
+            seed=job.seeds.data,
+        )
+
+    def _training(self, blend: Blend, job: Job) -> Training:
+        index = {name: i for i, name in enumerate(self._train)}
+        order = np.array([(index[name], row) for name, row in blend.order()], dtype=np.int64)
+        data = tuple(self._train.values())
+        return Training(self._learner, data, order, self._schedule, job.seeds.training)
+
+    def _fit(self, training: Training, checkpoint: Path, context: Context) -> Iterator[Progress]:
+        if training.restore(checkpoint):
+            yield self._progress(training, "continued from a checkpoint")
+        pace = _Pace()
+        while not training.done:
+            _stop_if_asked(context, training, checkpoint)
+            loss = training.advance()
+            if self._checkpoint_every and (training.step % self._checkpoint_every == 0 or training.done):
+                training.save(checkpoint)
+            if pace.due() or training.done:
+                yield self._progress(training, f"loss {loss:.3f}")
+
+    def _evaluate(
+        self, evaluation: Evaluation, training: Training | None, checkpoint: Path, context: Context
+    ) -> Iterator[Progress]:
+        pace = _Pace()
+        for done in evaluation.run():
+            _stop_if_asked(context, training, checkpoint)
+            if pace.due():
+                yield self._progress(training, f"evaluated {done:,} of {evaluation.total:,} rows")
+
+    def _progress(self, training: Training | None, note: str) -> Progress:
+        if training is None:
+            return Progress(step=0, total=0, note=note)
+        return Progress(step=training.step, total=self._schedule.steps, note=note)
+
+
+class _Pace:
+    """Says when a report is due: the first at once, the others not too often."""
+
+    def __init__(self) -> None:
+        self._last = -math.inf
+
+    def due(self) -> bool:
+        now = time.monotonic()
+        if now - self._last < REPORT_SECONDS:
+            return False
+        self._last = now
+        return True
+
+
+def _stop_if_asked(context: Context, training: Training | None, checkpoint: Path) -> None:
+    if not context.cancelled():
+        return
+    if training is None:
+        raise Cancelled("cancelled while the untuned model was evaluated")
+    training.save(checkpoint)
+    raise Cancelled(f"cancelled after {training.step} steps; a checkpoint has them")

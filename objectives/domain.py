@@ -1,0 +1,31 @@
+"""What can be mixed: a named training set with the test sets that judge it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """A named training set, its share bounds and its test sets.
+
+    Attributes:
+        name: unique in the study.
+        train: training files; empty for a domain that is only tested, whose share is always 0.
+        test: files that the search is scored on.
+        final: files that the search never sees, kept for confirming a winner.
+        lower, upper: inclusive bounds of the share.
+    """
+
+    name: str
+    train: tuple[Path, ...] = ()
+    test: tuple[Path, ...] = ()
+    final: tuple[Path, ...] = ()
+    lower: float = 0.0
+    upper: float = 1.0
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the domain has training data, and so a share."""
+        return bool(self.train)

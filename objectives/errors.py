@@ -1,0 +1,58 @@
+"""Every error that a user can meet, under one root.
+
+```
+RatioSearchError
+├── MixtureError            shares that are not a point of the simplex
+├── DataError               a training or test file that cannot be used
+├── OptionsError            the objective's own settings cannot work here
+├── ScoreError              metrics that cannot be judged
+├── ObjectiveError          a fine-tune or its evaluation failed by its own fault
+│   ├── ResultError         a result that lacks what was asked for, or is no result
+│   └── Cancelled           a fine-tune ended because it was told to
+└── (ratio_search.errors)   specification, study, lease and space errors
+```
+
+A message says what was found, what was expected, where, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class RatioSearchError(Exception):
+    """Root of all errors that ratio-search raises on purpose."""
+
+
+class MixtureError(RatioSearchError):
+    """Shares that are not a point of the simplex."""
+
+
+class DataError(RatioSearchError):
+    """A training or test file that cannot be used as it is."""
+
+
+class OptionsError(RatioSearchError):
+    """Settings of an objective that cannot work on this machine, such as a base model that is not there."""
+
+
+class ScoreError(RatioSearchError):
+    """Metrics that cannot be judged: a reference is missing, or a value is outside its metric's range."""
+
+
+class ObjectiveError(RatioSearchError):
+    """A fine-tune or its evaluation failed by its own fault; repeating it unchanged would fail again.
+
+    Attributes:
+        log: the last lines of the trainer's own output, empty when there is none.
+    """
+
+    def __init__(self, message: str, *, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
+
+
+class ResultError(ObjectiveError):
+    """A result that lacks a metric that was asked for, or that is no result at all."""
+
+
+class Cancelled(ObjectiveError):
+    """A fine-tune ended early because it was told to."""

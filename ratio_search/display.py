@@ -1,0 +1,136 @@
+"""What a person sees while a study runs: a live table in a terminal, one line for each event elsewhere."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from objectives.attempt import Failure
+from objectives.base import Job, JobKind, Progress
+from objectives.scorer import Score
+from ratio_search.record import JobState, Record
+from ratio_search.report import progress_text
+from ratio_search.search import Moment
+from ratio_search.study import Study
+
+LINES = {
+    Moment.SUBMITTED: "started",
+    Moment.LOST: "lost, tried again",
+    Moment.PAUSED: "paused",
+}
+"""Moments that are worth a line where there is no live table, beside a job's end."""
+
+
+class Display:
+    """Listens to a search and shows it: trials done and running, the best so far, metrics, and time left."""
+
+    def __init__(self, study: Study, slots: int, console: Console) -> None:
+        """Prepares the display.
+
+        Args:
+            study: what is shown.
+            slots: jobs at a time, for the time left.
+            console: where; it decides whether there is a live table.
+        """
+        self._study = study
+        self._slots = slots
+        self._console = console
+        self._started = time.monotonic()
+        self._running: dict[str, tuple[Job, Progress | None]] = {}
+        self._ranking: list[tuple[Record, Score]] = []
+        self._failed = 0
+        self._seconds: list[float] = []
+        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=2)
+
+    def __enter__(self) -> Self:
+        self._ranking = self._study.ranking()
+        if self._console.is_terminal:
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.__exit__(kind, error, trace)
+
+    def __call__(self, moment: Moment, job: Job, detail: Progress | Record | Failure | None) -> None:
+        """Takes note of a moment of the search."""
+        if isinstance(detail, Progress):
+            self._running[job.id] = (job, detail)
+        elif moment is Moment.SUBMITTED:
+            self._running[job.id] = (job, None)
+        elif moment in (Moment.CLOSED, Moment.LOST, Moment.PAUSED):
+            self._running.pop(job.id, None)
+        if isinstance(detail, Record):
+            self._close(detail)
+        if not self._console.is_terminal:
+            self._print(moment, job, detail)
+
+    def _close(self, record: Record) -> None:
+        self._ranking = self._study.ranking()
+        if record.state is JobState.FAILED:
+            self._failed += 1
+        elif record.job.kind is JobKind.TRIAL and record.duration is not None:
+            self._seconds.append(record.duration.total_seconds())
+
+    def _print(self, moment: Moment, job: Job, detail: Progress | Record | Failure | None) -> None:
+        mixture = "" if job.mixture is None else f" {job.mixture}"
+        if isinstance(detail, Record):
+            text = f"{detail.state.value} {self._outcome(detail)}"
+        elif moment in LINES:
+            text = f"{LINES[moment]}{mixture}" + (f": {detail.message}" if isinstance(detail, Failure) else "")
+        else:
+            return
+        self._console.print(f"[{self._elapsed()}] {job.id}: {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def _outcome(self, record: Record) -> str:
+        if record.failure is not None:
+            return record.failure.message
+        score = next((f"score {score.balanced:+.4f} " for r, score in self._ranking if r.job.id == record.job.id), "")
+        values = " ".join(f"{m.name}={record.values[m.name]:.4f}" for m in self._study.spec.metrics)
+        return f"{score}{values}{self._left()}"
+
+    def _elapsed(self) -> str:
+        return str(datetime.timedelta(seconds=round(time.monotonic() - self._started)))
+
+    def _left(self) -> str:
+        """The time that the open trials will take, from the mean of those that finished; empty at first."""
+        if not self._seconds:
+            return ""
+        open_ = self._study.spec.search.trials - self._study.complete
+        seconds = round(open_ * sum(self._seconds) / len(self._seconds) / self._slots)
+        return f" ({open_} to go, about {datetime.timedelta(seconds=seconds)})"
+
+    def _table(self) -> Group:
+        spec = self._study.spec
+        head = (
+            f"{spec.name}: {self._study.complete} of {spec.search.trials} trials done, {len(self._running)} running, "
+            f"{self._failed} failed, {self._elapsed()} so far{self._left()}"
+        )
+        metrics = Table("metric", "goal", "reference", "best trial", "gain", box=None)
+        if self._ranking:
+            record, score = self._ranking[0]
+            scorer = self._study.scorer()
+            assert scorer is not None
+            for metric in spec.metrics:
+                broken = "  guard broken" if metric.name in score.violations else ""
+                metrics.add_row(
+                    metric.name,
+                    metric.goal.value,
+                    f"{scorer.reference(metric):.4f}",
+                    f"{record.values[metric.name]:.4f}",
+                    f"{score.gains[metric.name]:+.4f}{broken}",
+                )
+            best = f"best so far: {record.job.id}, score {score.balanced:+.4f}, {record.job.mixture}"
+        else:
+            best = "best so far: none yet"
+        running = [f"  {job.id} {job.mixture or job.kind} {progress_text(p)}" for job, p in self._running.values()]
+        return Group(Text(head, style="bold"), *map(Text, running), Text(best), metrics)

@@ -1,0 +1,58 @@
+"""A driver: one process that holds a study's lease and runs its search until it ends."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+from rich.console import Console
+
+from ratio_search.display import Display
+from ratio_search.interrupt import Interrupt
+from ratio_search.lease import Lease
+from ratio_search.runner import Runner
+from ratio_search.search import Ending, Search
+from ratio_search.spec import StudySpec
+from ratio_search.study import Study
+
+
+def drive(
+    study: Study,
+    make_runner: Callable[[StudySpec], Runner],
+    console: Console,
+    *,
+    trials: int | None = None,
+    parallel: int | None = None,
+) -> int:
+    """Runs a study and shows it.
+
+    A study that has all its trials is left as it is: nothing is started.
+
+    Args:
+        study: what to run.
+        make_runner: gives a runner that is not entered yet.
+        console: where people look.
+        trials: fine-tunes to finish in all, instead of what the study file states.
+        parallel: fine-tunes at a time, likewise.
+
+    Returns:
+        0 when the study or its budget is done, else 130 or 143: it was interrupted or told to stop, and can be
+        resumed.
+
+    Raises:
+        LeaseError: another driver runs it.
+        RunnerError: trials cannot be run here.
+        StudyFailed: its work fails.
+    """
+    stop = study.folder.stop_file
+    with Lease(study.folder.lock_file), Interrupt() as interrupt:
+        stop.unlink(missing_ok=True)
+        study.override(trials=trials, parallel=parallel)
+        if study.complete >= study.spec.search.trials:
+            return 0
+        with make_runner(study.spec) as runner, Display(study, runner.slots, console) as display:
+            search = Search(study, runner, display, lambda: interrupt.received is not None or stop.exists())
+            ending = search.run()
+        if ending is not Ending.STOPPED:
+            return 0
+        return interrupt.exit_code or 128 + signal.SIGTERM

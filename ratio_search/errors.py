@@ -1,0 +1,50 @@
+"""Errors of the search, under the one root of `objectives.errors`.
+
+```
+RatioSearchError
+├── SpecError          a study file that cannot be used; names the dotted path
+├── SpaceError         bounds that leave no mixture to choose from
+├── StudyError         a study's folder cannot be used as asked: not there, already there, changed
+│   └── IdentityError  its results would no longer be comparable; names what differs
+├── NothingToRecommend no trial of it is finished
+├── LeaseError         another driver holds the study
+├── RunnerError        trials cannot be run here: too few GPUs, no cluster, no such address
+└── StudyFailed        the study stopped because its work fails
+```
+"""
+
+from __future__ import annotations
+
+from objectives.errors import RatioSearchError
+
+
+class SpecError(RatioSearchError):
+    """A study file that cannot be used."""
+
+
+class SpaceError(RatioSearchError):
+    """Bounds that leave no mixture to choose from."""
+
+
+class StudyError(RatioSearchError):
+    """A study's folder cannot be used as asked."""
+
+
+class IdentityError(StudyError):
+    """The study file or its data changed so that old and new results could not be compared."""
+
+
+class NothingToRecommend(RatioSearchError):
+    """A study has finished nothing that could be recommended."""
+
+
+class LeaseError(RatioSearchError):
+    """Another driver holds the study."""
+
+
+class RunnerError(RatioSearchError):
+    """Trials cannot be run here."""
+
+
+class StudyFailed(RatioSearchError):
+    """The study stopped because its work fails."""

@@ -1,0 +1,189 @@
+"""A study in tables: for people as rich text, for machines as plain data."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from rich.table import Table
+
+from objectives.base import Progress
+from objectives.metrics import Goal
+from ratio_search.keep import kept
+from ratio_search.lease import held
+from ratio_search.recipe import Recipe, compared
+from ratio_search.record import JobState, Record
+from ratio_search.study import Study
+
+
+def comparison(study: Study, recipe: Recipe) -> Table:
+    """The recommended mixture beside the untuned baseline and the anchors, metric by metric.
+
+    The last rows hold the balanced score and the shares.
+    """
+    others = compared(study)
+    values = {**others, "recommended": {name: e.value for name, e in recipe.expected.items()}}
+    scorer = study.scorer()
+    assert scorer is not None
+    table = Table(title=f"{study.spec.name}: {recipe.trial} of {study.complete} trials", title_justify="left")
+    table.add_column("")
+    for name in values:
+        table.add_column(name, justify="right", style="bold" if name == "recommended" else None)
+    for metric in study.spec.metrics:
+        arrow = "up" if metric.goal is Goal.MAXIMIZE else "down"
+        best = (max if metric.goal is Goal.MAXIMIZE else min)(found[metric.name] for found in values.values())
+        cells = [_marked(found[metric.name], found[metric.name] == best) for found in values.values()]
+        table.add_row(f"{metric.name} ({arrow})", *cells)
+    table.add_section()
+    table.add_row("balanced score", *(f"{scorer.score(found).balanced:+.4f}" for found in values.values()))
+    table.add_section()
+    mixtures = {r.origin.partition(":")[2]: r.job.mixture for r in study.records() if r.origin.startswith("anchor:")}
+    for domain in recipe.shares:
+        cells = []
+        for name in values:
+            mixture = recipe.mixture if name == "recommended" else mixtures.get(name)
+            cells.append("" if mixture is None else f"{mixture[domain]:.3f}")
+        table.add_row(f"share of {domain}", *cells)
+    return table
+
+
+def status(study: Study) -> dict[str, Any]:
+    """Where a study stands, as plain data."""
+    records, ranking = study.records(), study.ranking()
+    baseline = study.baseline()
+    jobs = [*([baseline] if baseline is not None else []), *records]
+    by_state = {state: [record for record in jobs if record.state is state] for state in JobState}
+    best = None
+    if ranking:
+        record, score = ranking[0]
+        best = {"trial": record.job.id, "score": score.balanced, "feasible": score.feasible}
+        best["shares"] = dict(record.job.mixture or {})
+    return {
+        "name": study.spec.name,
+        "folder": str(study.folder.path),
+        "driver": "running" if held(study.folder.lock_file) else None,
+        "baseline": None if baseline is None else baseline.state.value,
+        "trials": {
+            "planned": study.spec.search.trials,
+            "complete": study.complete,
+            "running": sum(record.state is JobState.RUNNING for record in records),
+            "failed": sum(record.state is JobState.FAILED and record.failure is not None for record in records),
+        },
+        "driver_hours": study.driver_hours,
+        "best": best,
+        "running": [_running(study, record) for record in by_state[JobState.RUNNING]],
+        "failures": [
+            {"job": record.job.id, **record.failure.to_json()}
+            for record in by_state[JobState.FAILED]
+            if record.failure is not None
+        ],
+    }
+
+
+def status_table(found: dict[str, Any]) -> Table:
+    """What `status` found, for people."""
+    trials = found["trials"]
+    table = Table(show_header=False, box=None, title=found["name"], title_justify="left")
+    done = f"{trials['complete']} of {trials['planned']} done, {trials['running']} open, {trials['failed']} failed"
+    table.add_row("trials", done)
+    table.add_row("driver", f"{found['driver'] or 'none'}, {found['driver_hours']:.2f} hours so far")
+    table.add_row("baseline", found["baseline"] or "not yet")
+    best = found["best"]
+    if best is not None:
+        shares = " ".join(f"{name}={share:.3f}" for name, share in best["shares"].items())
+        guards = "" if best["feasible"] else ", breaks a guard"
+        table.add_row("best", f"{best['trial']} with {best['score']:+.4f}{guards}: {shares}")
+    for job in found["running"]:
+        table.add_row("open", f"{job['job']} attempt {job['attempt']}: {job['progress'] or 'not begun'}")
+    for failure in found["failures"]:
+        table.add_row("failed", f"{failure['job']}: {failure['message']}")
+    return table
+
+
+def trial_rows(study: Study) -> list[dict[str, Any]]:
+    """Every trial with everything known of it, one flat row each; the same columns in all rows."""
+    scores = {record.number: score for record, score in study.ranking()}
+    rows = []
+    for record in study.records():
+        measured, score = record.measurement, scores.get(record.number)
+        row: dict[str, Any] = {
+            "trial": record.job.id,
+            "origin": record.origin,
+            "state": record.state.value,
+            "attempt": record.job.attempt,
+            "started": None if record.started is None else record.started.isoformat(timespec="seconds"),
+            "seconds": None if record.duration is None else record.duration.total_seconds(),
+            "score": None if score is None else score.balanced,
+            "feasible": None if score is None else score.feasible,
+        }
+        row |= {f"share/{name}": share for name, share in (record.job.mixture or {}).items()}
+        row |= {"seed/data": record.job.seeds.data, "seed/training": record.job.seeds.training}
+        if measured is not None:
+            row |= {f"realised/{name}": share for name, share in (measured.realised or {}).items()}
+            row |= {f"rows/{name}": rows_ for name, rows_ in measured.rows.items()}
+            for name, estimate in measured.metrics.items():
+                row |= {
+                    name: estimate.value,
+                    f"{name}/stderr": estimate.stderr,
+                    f"{name}/rows": estimate.rows,
+                }
+            row |= {f"cost/{name}": amount for name, amount in measured.cost.items()}
+        if score is not None:
+            row |= {f"{name}/gain": gain for name, gain in score.gains.items()}
+            row |= {f"{name}/violation": excess for name, excess in score.violations.items()}
+        row |= {f"artefact/{name}": str(path) for name, path in kept(study, record).items()}
+        if record.failure is not None:
+            row |= {"failure": record.failure.kind.value, "message": record.failure.message}
+        rows.append(row)
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    return [{column: row.get(column) for column in columns} for row in rows]
+
+
+def trials_csv(study: Study) -> str:
+    """The rows of `trial_rows` as CSV; what is not known is empty."""
+    rows = trial_rows(study)
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()
+
+
+def trials_table(study: Study) -> Table:
+    """The trials with their shares, judged metrics and scores, best first, then those without a score."""
+    names = [domain.name for domain in study.spec.mixed]
+    table = Table(title=f"{study.spec.name}: trials", title_justify="left")
+    for column in ("trial", "origin", "state", "score", *names, *(m.name for m in study.spec.metrics)):
+        table.add_column(column, justify="left" if column in ("trial", "origin", "state") else "right")
+    ranked = study.ranking()
+    scores = {record.number: score for record, score in ranked}
+    for record in [*(r for r, _ in ranked), *(r for r in study.records() if r.number not in scores)]:
+        score = scores.get(record.number)
+        table.add_row(
+            record.job.id,
+            record.origin,
+            record.state.value,
+            "" if score is None else f"{score.balanced:+.4f}",
+            *(f"{share:.3f}" for share in (record.job.mixture or {}).values()),
+            *(f"{record.values[m.name]:.4f}" if m.name in record.values else "" for m in study.spec.metrics),
+        )
+    return table
+
+
+def progress_text(progress: Progress | None) -> str:
+    """How far a job is, in words; empty when it has not said."""
+    if progress is None:
+        return ""
+    note = f" {progress.note}" if progress.note else ""
+    return f"step {progress.step} of {progress.total}{note}"
+
+
+def _running(study: Study, record: Record) -> dict[str, Any]:
+    progress = study.attempt(record.job).progress()
+    return {"job": record.job.id, "attempt": record.job.attempt, "progress": progress_text(progress)}
+
+
+def _marked(value: float, best: bool) -> str:
+    return f"[green]{value:.4f}[/green]" if best else f"{value:.4f}"

@@ -1,0 +1,289 @@
+"""Runs attempts and yields what they report. Knows neither Optuna nor scores; the only module that imports Ray."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from objectives.attempt import Attempt, Event, Failure, FailureKind
+from objectives.backends import Blueprint
+from objectives.base import Objective, Progress
+from ratio_search.errors import RunnerError
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read at import; a user's study is nobody else's business
+
+import ray
+import ray.exceptions
+
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Room for what crosses between processes, which is small JSON; Ray's default takes a third of the memory."""
+
+
+ANSWER_S = 5.0
+"""How long a cluster's head may take to answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One thing that an attempt reported.
+
+    Attributes:
+        attempt: who reports.
+        event: progress, or last a measurement or a failure.
+    """
+
+    attempt: Attempt
+    event: Event
+
+    @property
+    def last(self) -> bool:
+        """Whether the attempt is over."""
+        return not isinstance(self.event, Progress)
+
+
+class Runner(Protocol):
+    """Runs attempts, up to `slots` at a time. A context manager: leaving it ends everything that runs."""
+
+    slots: int
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def submit(self, attempt: Attempt) -> None:
+        """Starts an attempt; there must be a free slot."""
+        ...
+
+    def reports(self, timeout_s: float) -> Iterator[Report]:
+        """What running attempts have reported since the last call; waits at most this long for the first."""
+        ...
+
+    def cancel(self) -> None:
+        """Asks all running attempts to save a checkpoint and end; each still reports its end."""
+        ...
+
+
+class SerialRunner:
+    """Runs one attempt at a time in this process. For debugging, and for objectives that are over at once."""
+
+    slots = 1
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        self._blueprint = blueprint
+        self._objective: Objective | None = None
+        self._waiting: list[Attempt] = []
+        self._cancelled = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._waiting.clear()
+
+    def submit(self, attempt: Attempt) -> None:
+        """Keeps the attempt until `reports` runs it."""
+        assert not self._waiting, "no free slot"
+        self._waiting.append(attempt)
+
+    def reports(self, timeout_s: float) -> Iterator[Report]:
+        """Runs the submitted attempt to its end, yielding what it reports as it comes."""
+        while self._waiting:
+            attempt = self._waiting.pop()
+            for event in self._events(attempt):
+                yield Report(attempt=attempt, event=event)
+
+    def cancel(self) -> None:
+        """Asks the attempt that runs, and those that follow, to end."""
+        self._cancelled = True
+
+    def _events(self, attempt: Attempt) -> Iterator[Event]:
+        if self._objective is None:
+            try:
+                self._objective = self._blueprint.build()
+            except Exception as error:
+                yield Failure.of(error)
+                return
+        yield from attempt.run(self._objective, lambda: self._cancelled)
+
+
+class Worker:
+    """A long-lived process that keeps its objective, and so the base model, loaded between attempts."""
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        if not blueprint.backend.resources.gpus:
+            # Ray leaves all GPUs visible to a worker that asked for none.
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        self._blueprint = blueprint
+        self._objective: Objective | None = None
+        self._cancelled: set[tuple[str, int]] = set()
+        self._lock = threading.Lock()
+
+    def run(self, attempt: Attempt) -> Iterator[Event]:
+        """Runs one attempt; its failure is its last event."""
+        key = (attempt.job.id, attempt.job.attempt)
+        with self._lock:
+            try:
+                if self._objective is None:
+                    self._objective = self._blueprint.build()
+            except Exception as error:
+                yield Failure.of(error)
+                return
+            yield from attempt.run(self._objective, lambda: key in self._cancelled)
+
+    def cancel(self, job_id: str, attempt: int) -> None:
+        """Asks an attempt to end, whether it has begun or not."""
+        self._cancelled.add((job_id, attempt))
+
+
+@dataclass(slots=True)
+class _Running:
+    """An attempt under way: its slot, and the stream of its events."""
+
+    attempt: Attempt
+    slot: int
+    stream: Any
+
+
+class RayRunner:
+    """Runs attempts on long-lived Ray actors, one for each slot.
+
+    Ray repeats nothing on its own, because it could not know what a fine-tune costs: an actor that dies is
+    reported as a failure, and its slot gets a new one.
+    """
+
+    def __init__(self, blueprint: Blueprint, slots: int, address: str | None = None) -> None:
+        """Prepares the runner; entering it starts or joins Ray.
+
+        Args:
+            blueprint: what workers build.
+            slots: attempts at a time, >= 1.
+            address: of a Ray cluster to join; None starts Ray on this machine alone.
+        """
+        self.slots = slots
+        self._blueprint = blueprint
+        self._address = address
+        self._actors: list[Any] = [None] * slots
+        self._running: list[_Running] = []
+
+    def __enter__(self) -> Self:
+        """Starts or joins Ray.
+
+        Raises:
+            RunnerError: it cannot be joined, or has fewer GPUs than an attempt needs.
+        """
+        needs = self._blueprint.backend.resources
+        options: dict[str, Any] = {}
+        if self._address is None:
+            # Slots are a promise of the user's, also where there are fewer cores; Ray would wait for ever.
+            options["num_cpus"] = max(os.cpu_count() or 1, math.ceil(self.slots * needs.cpus))
+            options["object_store_memory"] = OBJECT_STORE_BYTES
+            options["include_dashboard"] = False
+        else:
+            _check_answers(self._address)
+        try:
+            ray.init(address=self._address or "local", log_to_driver=False, logging_level=logging.ERROR, **options)
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise RunnerError(
+                f"Ray at {self._address or 'this machine'} cannot be reached: {error}. For a cluster that asks for a "
+                "token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+            ) from error
+        found = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
+        if self._address is None and self.slots * needs.gpus > found:
+            ray.shutdown()
+            raise RunnerError(
+                f"{self.slots} trials at a time with {needs.gpus:g} GPUs each need {self.slots * needs.gpus:g}, "
+                f"found {found:g}; lower search.parallel or objective.resources.gpus"
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.clear()
+        ray.shutdown()
+
+    def submit(self, attempt: Attempt) -> None:
+        """Sends the attempt to a free slot's actor, which is started on first use."""
+        slot = min(set(range(self.slots)) - {running.slot for running in self._running})
+        if self._actors[slot] is None:
+            needs = self._blueprint.backend.resources
+            self._actors[slot] = (
+                ray.remote(Worker)
+                .options(
+                    num_cpus=needs.cpus,
+                    num_gpus=needs.gpus,
+                    max_restarts=0,
+                    max_task_retries=0,
+                    max_concurrency=2,  # an attempt, and the call that cancels it
+                )
+                .remote(self._blueprint)
+            )
+        stream = self._actors[slot].run.options(num_returns="streaming").remote(attempt)
+        self._running.append(_Running(attempt=attempt, slot=slot, stream=stream))
+
+    def reports(self, timeout_s: float) -> Iterator[Report]:
+        """Events of running attempts, as they come; waits at most this long for the first."""
+        if not self._running:
+            return
+        streams = [running.stream for running in self._running]
+        ready, _ = ray.wait(streams, num_returns=1, timeout=timeout_s)
+        if ready:
+            # Whatever else is ready by now need not wait for its own turn.
+            ready, _ = ray.wait(streams, num_returns=len(streams), timeout=0)
+        for running in [r for r in self._running if any(r.stream is stream for stream in ready)]:
+            event = self._next(running)
+            report = Report(attempt=running.attempt, event=event)
+            if report.last:
+                self._running.remove(running)
+            yield report
+
+    def cancel(self) -> None:
+        """Asks every running attempt to save a checkpoint and end."""
+        for running in self._running:
+            self._actors[running.slot].cancel.remote(running.attempt.job.id, running.attempt.job.attempt)
+
+    def _next(self, running: _Running) -> Event:
+        try:
+            event: Event = ray.get(next(running.stream))
+            return event
+        except StopIteration:
+            return Failure(kind=FailureKind.OBJECTIVE, message="the worker ended the attempt without a last word")
+        except ray.exceptions.OutOfMemoryError as error:
+            self._actors[running.slot] = None
+            return Failure(kind=FailureKind.OBJECTIVE, message=f"the machine ran out of memory: {error}")
+        except ray.exceptions.RayTaskError as error:
+            return Failure(kind=FailureKind.OBJECTIVE, message=f"the worker failed: {error.cause}", log=str(error))
+        except ray.exceptions.RayError as error:
+            self._actors[running.slot] = None
+            return Failure(kind=FailureKind.INFRASTRUCTURE, message=f"the worker was lost: {error}")
+
+
+def _check_answers(address: str) -> None:
+    """Checks that there is anyone at a cluster's address: Ray itself would try for twenty minutes.
+
+    Raises:
+        RunnerError: it is no address, or nobody answers there.
+    """
+    if address == "auto":
+        return
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        raise RunnerError(f"--ray-address: expected host:port of a Ray cluster's head, or auto, found {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise RunnerError(
+            f"nobody answers at {address} ({error}); expected the head of a running Ray cluster, as `ray status` on "
+            "it shows"
+        ) from error

@@ -1,0 +1,300 @@
+"""What a study is: the validated study file, as values."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from objectives.backends import BACKENDS, Backend, Blueprint, load
+from objectives.data import Row
+from objectives.domain import Domain
+from objectives.errors import MixtureError, OptionsError, ScoreError
+from objectives.metrics import KINDS, Comparison
+from objectives.mixture import Mixture
+from objectives.scorer import Balance, Metric
+from ratio_search.errors import SpaceError, SpecError
+from ratio_search.space import SimplexSpace
+from ratio_search.study_file import (
+    DomainSection,
+    KeepSection,
+    MetricSection,
+    SearchSection,
+    StudyFile,
+    parse,
+    read,
+    shown,
+    validated,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySpec:
+    """A validated study file.
+
+    Attributes:
+        name: the study's name and folder.
+        root: folder that relative paths refer to.
+        domains: in the file's order; those without training data are only tested.
+        current: the mixture in use today, run as an anchor; None when not stated.
+        backend: the objective's settings.
+        metrics: what is judged, in the file's order.
+        balance: how gains become one score.
+        baseline: whether the untuned model is evaluated as the reference.
+        search: how many trials, how many at a time, and the seed.
+        hours: wall-clock hours that drivers may spend on the study, over all resumes; None for no limit.
+        keep: which trials' artefacts stay on disk.
+        text: the file as it was written.
+    """
+
+    name: str
+    root: Path
+    domains: tuple[Domain, ...]
+    current: Mixture | None
+    backend: Backend
+    metrics: tuple[Metric, ...]
+    balance: Balance
+    baseline: bool
+    search: SearchSection
+    hours: float | None
+    keep: KeepSection
+    text: str
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads a study file.
+
+        Raises:
+            SpecError: it cannot be used; every problem names its dotted path.
+        """
+        path = Path(path)
+        return cls.parse(read(path), path.resolve().parent, source=str(path))
+
+    @classmethod
+    def parse(cls, text: str, root: Path, source: str = "study file") -> Self:
+        """Validates a study file's text.
+
+        Args:
+            text: YAML.
+            root: absolute folder that relative paths refer to.
+            source: what to call the file in errors.
+
+        Raises:
+            SpecError: it cannot be used.
+        """
+        try:
+            return cls._of(parse(text), root, text)
+        except SpecError as error:
+            raise SpecError(f"{source}:\n{error}") from error
+
+    @classmethod
+    def _of(cls, file: StudyFile, root: Path, text: str) -> Self:
+        domains = tuple(_domain(name, section, root) for name, section in file.domains.items())
+        mixed = [domain.name for domain in domains if domain.mixed]
+        if len(mixed) < 2:
+            found = f"only {mixed[0]!r}" if mixed else "none"
+            raise SpecError(f"domains: expected at least two domains with train files to mix, found {found}")
+        spec = cls(
+            name=file.name,
+            root=root,
+            domains=domains,
+            current=_current(file.current, mixed),
+            backend=_backend(file.objective),
+            metrics=tuple(_metric(i, m, domains) for i, m in enumerate(file.metrics)),
+            balance=Balance(kind=file.balance.kind, mean=file.balance.mean),
+            baseline=file.baseline,
+            search=file.search,
+            hours=file.budget.hours,
+            keep=file.keep,
+            text=text,
+        )
+        spec._check_metrics()
+        try:
+            _ = spec.space
+        except SpaceError as error:
+            raise SpecError(f"domains.*.share: {error}") from error
+        return spec
+
+    @property
+    def mixed(self) -> tuple[Domain, ...]:
+        """The domains that have a share."""
+        return tuple(domain for domain in self.domains if domain.mixed)
+
+    @property
+    def space(self) -> SimplexSpace:
+        """The mixtures that may be tried."""
+        return SimplexSpace.of({d.name: (d.lower, d.upper) for d in self.mixed})
+
+    @property
+    def blueprint(self) -> Blueprint:
+        """What a worker builds its objective from."""
+        return Blueprint(backend=self.backend, domains=self.domains, root=self.root)
+
+    def check_produced(self, test: Mapping[str, Sequence[Row]]) -> None:
+        """Checks that the objective can report every metric on these test rows.
+
+        Raises:
+            SpecError: it cannot.
+        """
+        produced = self.backend.produces(test)
+        for i, metric in enumerate(self.metrics):
+            if produced is None or metric.name in produced:
+                continue
+            kind = KINDS.get(metric.name.partition("/")[2])
+            if kind is not None and kind.needs_labels:
+                why = f"needs a label in every test row of {metric.domain!r}"
+            else:
+                why = f"is nothing that objective {self.backend.kind!r} can measure"
+            possible = ", ".join(sorted(name for name in produced if name.startswith(f"{metric.domain}/")))
+            raise SpecError(f"metrics[{i}].name: {metric.name!r} {why}; possible are {possible or 'none'}")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What results depend on, beside the data: changing it would make them incomparable."""
+        settings = self.backend.model_dump(mode="json")
+        return {
+            "domains": {d.name: "mixed" if d.mixed else "tested" for d in self.domains},
+            "objective": {key: value for key, value in settings.items() if key not in self.backend.POLICY},
+            "metrics": {metric.name: metric.goal.value for metric in self.metrics},
+            "search": {"seed": self.search.seed},
+        }
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """What may change while the study runs, as plain data."""
+        settings = self.backend.model_dump(mode="json")
+        return {
+            "share": {d.name: [d.lower, d.upper] for d in self.mixed},
+            "current": None if self.current is None else dict(self.current),
+            "objective": {key: value for key, value in settings.items() if key in self.backend.POLICY},
+            "metrics": {
+                m.name: {
+                    "weight": m.weight,
+                    "guard": m.guard,
+                    "reference": m.reference,
+                    "scale": m.scale,
+                    "comparison": m.comparison.value,
+                }
+                for m in self.metrics
+            },
+            "balance": {"kind": self.balance.kind.value, "mean": self.balance.mean},
+            "baseline": self.baseline,
+            "search": {"trials": self.search.trials, "parallel": self.search.parallel},
+            "budget": {"hours": self.hours},
+            "keep": self.keep.model_dump(mode="json"),
+        }
+
+    def _check_metrics(self) -> None:
+        names = [metric.name for metric in self.metrics]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise SpecError(f"metrics[{i}].name: {name!r} stands here twice; remove one")
+        if not any(metric.weight > 0 for metric in self.metrics):
+            raise SpecError("metrics: expected at least one with a weight above 0, of a domain with train files")
+        if not self.baseline:
+            missing = [name for name, m in zip(names, self.metrics, strict=True) if m.reference is None]
+            if missing:
+                raise SpecError(
+                    f"baseline: without the untuned baseline every metric must state its reference; "
+                    f"add one to {', '.join(missing)}"
+                )
+
+
+def _domain(name: str, section: DomainSection, root: Path) -> Domain:
+    at = f"domains.{name}"
+    if not section.train and not section.test:
+        raise SpecError(f"{at}: expected train files, or test files to watch; found neither")
+    if not section.train and section.share is not None:
+        raise SpecError(f"{at}.share: a domain without train files has no share; remove it, or add train files")
+    lower, upper = section.share or (0.0, 1.0)
+    return Domain(
+        name=name,
+        train=_paths(root, section.train, f"{at}.train"),
+        test=_paths(root, section.test, f"{at}.test"),
+        final=_paths(root, section.final, f"{at}.final"),
+        lower=lower,
+        upper=upper,
+    )
+
+
+def _paths(root: Path, files: Sequence[str], at: str) -> tuple[Path, ...]:
+    try:
+        return tuple(root / Path(file).expanduser() for file in files)
+    except RuntimeError as error:
+        raise SpecError(f"{at}: found {', '.join(files)}, but '~' leads to no home folder; write it out") from error
+
+
+def _current(shares: Mapping[str, float] | None, mixed: Sequence[str]) -> Mixture | None:
+    if shares is None:
+        return None
+    for name in shares:
+        if name not in mixed:
+            raise SpecError(f"current.{name}: {_unknown(name, mixed, 'domain with train files')}")
+    try:
+        return Mixture.of({name: shares.get(name, 0.0) for name in mixed})
+    except MixtureError as error:
+        raise SpecError(f"current: {error}") from error
+
+
+def _backend(settings: Mapping[str, Any]) -> Backend:
+    kind = settings.get("kind")
+    if not isinstance(kind, str):
+        raise SpecError(f"objective.kind: expected one of {', '.join(BACKENDS)}, found {shown(kind)}")
+    try:
+        model = load(kind)
+    except OptionsError as error:
+        raise SpecError(f"objective.kind: {error}") from error
+    return validated(model, settings, at="objective")
+
+
+def _metric(position: int, section: MetricSection, domains: Sequence[Domain]) -> Metric:
+    at = f"metrics[{position}]"
+    domain_name, slash, short = section.name.partition("/")
+    if not slash or not short:
+        raise SpecError(f"{at}.name: expected '<domain>/<metric>', found {section.name!r}")
+    domain = next((d for d in domains if d.name == domain_name), None)
+    if domain is None:
+        raise SpecError(f"{at}.name: {_unknown(domain_name, [d.name for d in domains])}")
+    if not domain.test:
+        raise SpecError(
+            f"{at}.name: {section.name!r} needs test files to be measured on; add domains.{domain_name}.test"
+        )
+    kind = KINDS.get(short)
+    if kind is None and (section.goal is None or section.scale is None):
+        near = difflib.get_close_matches(short, KINDS, n=1)
+        hint = f"did you mean '{domain_name}/{near[0]}'? " if near else ""
+        raise SpecError(
+            f"{at}.name: {short!r} is not a known metric; {hint}known are {', '.join(KINDS)}; "
+            "a metric of your own must state its goal and scale"
+        )
+    if not domain.mixed and section.weight:
+        raise SpecError(
+            f"{at}.weight: {domain_name!r} has no train files, so it can only be guarded; remove the weight"
+        )
+    own_scale = section.scale is not None
+    goal = section.goal or (kind.goal if kind is not None else None)
+    assert goal is not None
+    metric = Metric(
+        name=section.name,
+        goal=goal,
+        comparison=Comparison.DIFFERENCE if kind is None or own_scale else kind.comparison,
+        scale=section.scale if section.scale is not None else 1.0,
+        weight=(1.0 if section.weight is None else section.weight) if domain.mixed else 0.0,
+        reference=section.reference,
+        guard=section.guard,
+        upper=None if kind is None or own_scale else kind.upper,
+    )
+    if metric.reference is not None:
+        try:
+            metric.check(metric.reference)
+        except ScoreError as error:
+            raise SpecError(f"{at}.reference: {error}") from error
+    return metric
+
+
+def _unknown(name: str, known: Sequence[str], what: str = "domain") -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    return f"{name!r} is no {what}; {hint}"

@@ -1,0 +1,173 @@
+"""Where a study is kept: its folder, and the database in it.
+
+Only this module knows the names of the files in a study's folder:
+
+```
+<runs>/<name>/
+  study.yaml      the study file; the keys that are policy may be edited between runs
+  manifest.json   where its paths start, what identifies it, and the hashes of its data
+  study.db        Optuna's database: every trial with everything known of it
+  history.jsonl   one line for each start, change of policy and end
+  recipe.json     the recommended mixture, written when the study is done
+  driver.lock     held by the running driver
+  stop            there while somebody asks the driver to stop
+  jobs/<job>/attempt-<n>/   what each attempt was asked, wrote and left behind
+```
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+
+from objectives.attempt import Attempt
+from objectives.base import Job
+from ratio_search.errors import StudyError
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study has a display and a history of its own
+
+BUSY_TIMEOUT_S = 60
+"""How long a database call waits for another process's write before it fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFolder:
+    """A study's folder and the names in it.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def study_file(self) -> Path:
+        """The study file that the study runs by."""
+        return self.path / "study.yaml"
+
+    @property
+    def manifest_file(self) -> Path:
+        """Root, identity and data hashes; a folder without it is no study."""
+        return self.path / "manifest.json"
+
+    @property
+    def database(self) -> Path:
+        """Optuna's SQLite database."""
+        return self.path / "study.db"
+
+    @property
+    def recipe_file(self) -> Path:
+        """The recommended mixture of a finished study."""
+        return self.path / "recipe.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the running driver."""
+        return self.path / "driver.lock"
+
+    @property
+    def stop_file(self) -> Path:
+        """There while somebody asks the driver to stop."""
+        return self.path / "stop"
+
+    @property
+    def exists(self) -> bool:
+        """Whether this is a study's folder."""
+        return self.manifest_file.is_file()
+
+    def manifest(self) -> dict[str, Any]:
+        """What `manifest.json` holds.
+
+        Raises:
+            StudyError: the folder is no study, or the file is damaged.
+        """
+        try:
+            data = json.loads(self.manifest_file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise StudyError(
+                f"{self.path}: no study here; `ratio-search runs` lists those that are there, "
+                "`ratio-search launch STUDY` starts one"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise StudyError(f"{self.manifest_file}: cannot be read ({error}); restore it from a copy") from error
+        if not isinstance(data, dict):
+            raise StudyError(f"{self.manifest_file}: expected an object, found {data!r}; restore it from a copy")
+        return data
+
+    def attempt(self, job: Job) -> Attempt:
+        """The given try at a job, going on from the last one that left a checkpoint."""
+        folder = self.path.resolve() / "jobs" / job.id
+        earlier = [folder / f"attempt-{n}" for n in range(job.attempt - 1, 0, -1)]
+        previous = next((path for path in earlier if (path / "checkpoint").is_dir()), None)
+        return Attempt(job=job, folder=folder / f"attempt-{job.attempt}", previous=previous)
+
+    def log(self, event: str, **details: Any) -> None:
+        """Adds a line to the study's history."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        line = json.dumps({"time": now, "event": event, **details})
+        with (self.path / "history.jsonl").open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+    def storage(self) -> optuna.storages.RDBStorage:
+        """Opens the study's database.
+
+        Raises:
+            StudyError: it is damaged, or not there.
+        """
+        if not self.database.is_file():
+            raise StudyError(f"{self.database}: the study's database is not there; restore it from a copy")
+        return _open(self.database)
+
+    def create_storage(self) -> optuna.storages.RDBStorage:
+        """Makes the study's database.
+
+        It keeps a write-ahead log, so that readers and the one writer do not wait for each other; a commit
+        still reaches the disk before it returns. The folder must not lie on a network file system.
+        """
+        with sqlite3.connect(self.database) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.close()
+        return _open(self.database)
+
+
+def _open(database: Path) -> optuna.storages.RDBStorage:
+    # Not by hand: signs such as '%' in a path would mean something.
+    url = sqlalchemy.URL.create("sqlite", database=str(database.resolve())).render_as_string()
+    try:
+        return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_S}})
+    except Exception as error:  # SQLAlchemy's, Optuna's and SQLite's have no common root
+        reason = getattr(error, "orig", error)
+        raise StudyError(f"{database}: cannot be opened ({reason}); restore it from a copy") from error
+
+
+def studies(runs: Path) -> list[StudyFolder]:
+    """The studies in a folder of runs, by name."""
+    if not runs.is_dir():
+        return []
+    # A dot begins the name of a folder that is still being made, or whose maker died.
+    visible = [path for path in sorted(runs.iterdir()) if not path.name.startswith(".")]
+    return [folder for folder in map(StudyFolder, visible) if folder.exists]
+
+
+def find(name: str, runs: Path) -> StudyFolder:
+    """The study of that name in a folder of runs, or the study whose folder is given.
+
+    Raises:
+        StudyError: there is none; names that are near are suggested.
+    """
+    import difflib
+
+    for path in (runs / name, Path(name)):
+        if StudyFolder(path).exists:
+            return StudyFolder(path)
+    known = [folder.path.name for folder in studies(runs)]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"found {', '.join(known) or 'none'} there"
+    raise StudyError(f"no study {name!r} in {runs}; {hint}")

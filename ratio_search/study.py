@@ -1,0 +1,385 @@
+"""The lifecycle of a study. The only writer of its storage, and the only module that speaks to Optuna's study."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import optuna
+from optuna.study import StudyDirection
+
+from objectives.attempt import Attempt, Failure, FailureKind, write_json
+from objectives.base import Estimate, Job, JobKind, Measurement, Seeds
+from objectives.errors import ResultError, ScoreError
+from objectives.metrics import Goal
+from objectives.scorer import Score, Scorer
+from ratio_search.anchors import anchors
+from ratio_search.errors import IdentityError, NothingToRecommend, StudyError
+from ratio_search.identity import differences, identity_of, listed
+from ratio_search.jobs import ATTEMPT, FAILURE, LOSSES, MEASUREMENT, Jobs
+from ratio_search.manifest import Manifest
+from ratio_search.recommendation import Recommendation
+from ratio_search.record import JobState, Record
+from ratio_search.sampler import SimplexSampler
+from ratio_search.spec import StudySpec
+from ratio_search.storage import StudyFolder
+
+FORMAT = 1
+"""Version of the folder's layout; a study of another version is refused."""
+
+MAX_LOSSES = 3
+"""Attempts of one job that may be lost to the infrastructure before the job counts as failed."""
+
+OVERRIDES, DRIVER_HOURS, POLICY = "overrides", "driver_hours", "policy"
+"""Names of study attributes."""
+
+_DIRECTIONS = {Goal.MAXIMIZE: StudyDirection.MAXIMIZE, Goal.MINIMIZE: StudyDirection.MINIMIZE}
+
+
+class Study:
+    """A search for the best mixture, kept in a folder so that it can go on after anything.
+
+    Reading is safe at any time and from any process. Only one process may call what changes the study, and
+    must hold its `Lease`.
+
+    Attributes:
+        spec: what the study is.
+        folder: where it is kept.
+        manifest: what its data was when it began.
+    """
+
+    def __init__(self, spec: StudySpec, folder: StudyFolder, manifest: Manifest) -> None:
+        self.spec = spec
+        self.folder = folder
+        self.manifest = manifest
+        storage = folder.storage()
+        domains = [domain.name for domain in spec.mixed]
+        self._sampler = SimplexSampler(
+            spec.space, anchors=anchors(spec.space, manifest.train_rows, spec.current), seed=spec.search.seed
+        )
+        self._optuna = optuna.load_study(study_name=spec.name, storage=storage, sampler=self._sampler)
+        references = optuna.load_study(study_name=f"{spec.name}/reference", storage=storage)
+        self._trials = Jobs(self._optuna, storage, JobKind.TRIAL, domains)
+        self._references = Jobs(references, storage, JobKind.BASELINE, domains)
+        self.spec = _overridden(spec, self._optuna.user_attrs.get(OVERRIDES, {}))
+
+    # Making and opening
+
+    @classmethod
+    def create(cls, spec: StudySpec, runs: str | Path = "runs") -> Self:
+        """Makes a new study's folder; it appears complete or not at all.
+
+        Raises:
+            StudyError: a study of this name is there; the message says how to go on.
+            IdentityError: likewise, and it is not the same study; the differing paths are listed.
+            DataError, SpecError: the study's data cannot be used.
+        """
+        folder = StudyFolder(Path(runs) / spec.name)
+        manifest = Manifest.of(spec)
+        if folder.exists:
+            differing = differences(folder.manifest()["identity"], identity_of(spec, manifest))
+            if differing:
+                raise IdentityError(
+                    f"{folder.path} holds another study of this name; it differs in:\n{listed(differing)}\n"
+                    "give the new one another name, or remove that folder"
+                )
+            raise StudyError(
+                f"{folder.path}: the study is already there; `ratio-search resume {spec.name}` goes on with it, "
+                "or give the new one another name"
+            )
+        if folder.path.exists():
+            raise StudyError(f"{folder.path}: is there but holds no study; move it away, or choose another name")
+        partial = StudyFolder(folder.path.with_name(f".{spec.name}.{os.getpid()}.partial"))
+        shutil.rmtree(partial.path, ignore_errors=True)
+        try:
+            partial.path.mkdir(parents=True)
+            partial.study_file.write_text(spec.text, encoding="utf-8")
+            _create_database(spec, partial)
+            write_json(
+                partial.manifest_file,
+                {
+                    "format": FORMAT,
+                    "root": str(spec.root),
+                    "identity": identity_of(spec, manifest),
+                    "data": manifest.to_json(),
+                },
+            )
+            partial.path.rename(folder.path)
+        except OSError as error:
+            raise StudyError(f"{folder.path}: cannot be made ({error.strerror}); nothing was started") from error
+        finally:
+            shutil.rmtree(partial.path, ignore_errors=True)
+        folder.log("created")
+        return cls(spec, folder, manifest)
+
+    @classmethod
+    def open(cls, folder: str | Path | StudyFolder) -> Self:
+        """Opens a study for reading, by the study file in its folder and the data as it was.
+
+        Raises:
+            StudyError: there is no study, or it is damaged.
+            SpecError: the study file in the folder was edited into something that cannot be used.
+        """
+        folder = folder if isinstance(folder, StudyFolder) else StudyFolder(Path(folder))
+        stored = folder.manifest()
+        if stored.get("format") != FORMAT:
+            raise StudyError(
+                f"{folder.path}: written in format {stored.get('format')!r}, expected {FORMAT}; "
+                "open it with the version of ratio-search that made it"
+            )
+        spec = StudySpec.parse(
+            folder.study_file.read_text(encoding="utf-8"), Path(stored["root"]), source=str(folder.study_file)
+        )
+        return cls(spec, folder, Manifest.from_json(stored["data"]))
+
+    def check_identity(self) -> None:
+        """Checks that results of now could be compared with those on record: reads all data again.
+
+        Raises:
+            IdentityError: the data or the study file's identity changed; the differing paths are listed.
+            DataError: data can no longer be read.
+        """
+        now = identity_of(self.spec, Manifest.of(self.spec))
+        differing = differences(self.folder.manifest()["identity"], now)
+        if differing:
+            raise IdentityError(
+                f"{self.folder.path}: results would no longer be comparable, because this changed:\n"
+                f"{listed(differing)}\nput it back, or launch a new study under another name"
+            )
+
+    # Reading
+
+    def records(self) -> list[Record]:
+        """All trials, in order."""
+        return self._trials.records()
+
+    def baseline(self) -> Record | None:
+        """The evaluation of the untuned model: the finished one, else the latest."""
+        found = self._references.records()
+        done = [record for record in found if record.state is JobState.COMPLETE]
+        return done[0] if done else found[-1] if found else None
+
+    def scorer(self) -> Scorer | None:
+        """Judges metrics; None until the references are known."""
+        baseline = self.baseline()
+        known = baseline is not None and baseline.state is JobState.COMPLETE
+        if any(m.reference is None for m in self.spec.metrics) and not known:
+            return None
+        values = baseline.values if baseline is not None and known else {}
+        return Scorer(metrics=self.spec.metrics, balance=self.spec.balance, baseline=values)
+
+    def ranking(self) -> list[tuple[Record, Score]]:
+        """Finished trials with their scores, best first; empty until the references are known."""
+        scorer = self.scorer()
+        if scorer is None:
+            return []
+        scored = [(record, scorer.score(record.values)) for record in self._trials.records(JobState.COMPLETE)]
+        return sorted(scored, key=lambda pair: pair[1], reverse=True)
+
+    def recommend(self) -> Recommendation:
+        """What to train with, by what is finished so far.
+
+        Raises:
+            NothingToRecommend: no trial is finished, or the references are not known.
+        """
+        ranking, scorer = self.ranking(), self.scorer()
+        if not ranking or scorer is None:
+            missing = "no finished trial" if scorer is not None else "no finished baseline to compare with"
+            raise NothingToRecommend(
+                f"study {self.spec.name!r} has {missing} yet, so there is nothing to recommend; "
+                f"`ratio-search resume {self.folder.path}` goes on with it"
+            )
+        record, score = ranking[0]
+        assert record.job.mixture is not None
+        return Recommendation(
+            mixture=record.job.mixture, record=record, score=score, scorer=scorer, considered=len(ranking)
+        )
+
+    @property
+    def complete(self) -> int:
+        """Finished fine-tunes, which `search.trials` counts."""
+        return self._trials.count(JobState.COMPLETE)
+
+    @property
+    def driver_hours(self) -> float:
+        """Wall-clock hours that drivers have spent on the study."""
+        return float(self._optuna.user_attrs.get(DRIVER_HOURS, 0.0))
+
+    def attempt(self, job: Job) -> Attempt:
+        """The job with the folder that its attempt runs in."""
+        return self.folder.attempt(job)
+
+    # Changing: one process at a time
+
+    def ask(self) -> Job | None:
+        """The next new job, its intent stored: the baseline first, then trials; None when enough are asked for."""
+        seeds = Seeds.of(self.spec.search.seed, replicate=0)
+        if self.spec.baseline and not self._references.count(JobState.COMPLETE, JobState.RUNNING):
+            return self._references.add(lambda trial: "baseline", seeds)
+        if self._trials.count(JobState.COMPLETE, JobState.RUNNING) >= self.spec.search.trials:
+            return None
+        return self._trials.add(self._sampler.suggest, seeds)
+
+    def unfinished(self) -> list[Job]:
+        """Settles what a dead driver left open, and gives the jobs that need another attempt.
+
+        A trial whose intent was not completely stored is closed, at no cost. One whose result is on disk is
+        told. Any other goes on, from its last checkpoint, in a new attempt.
+        """
+        pending = []
+        for jobs in (self._references, self._trials):
+            jobs.drop_half_made()
+            for record in jobs.records(JobState.RUNNING):
+                result = self._result_on_disk(record.job)
+                if isinstance(result, Measurement):
+                    self.tell(record.job.id, result)
+                elif isinstance(result, Failure):
+                    self.fail(record.job.id, result)
+                else:
+                    pending.append(self.again(record.job))
+        return pending
+
+    def start(self, job: Job) -> Attempt:
+        """The job's attempt, on record as started: whatever follows, no later attempt shares its folder."""
+        attempt = self.attempt(job)
+        attempt.folder.mkdir(parents=True, exist_ok=True)
+        return attempt
+
+    def again(self, job: Job) -> Job:
+        """The next attempt at a job, its intent stored; the same attempt while that was never started."""
+        if not self.attempt(job).folder.exists():
+            return job
+        jobs, record = self._open(job.id)
+        jobs.note(record, ATTEMPT, job.attempt + 1)
+        return dataclasses.replace(job, attempt=job.attempt + 1)
+
+    def lost(self, job: Job) -> bool:
+        """Counts an attempt that the infrastructure lost; whether the job may be tried again."""
+        jobs, record = self._open(job.id)
+        jobs.note(record, LOSSES, record.losses + 1)
+        return record.losses + 1 < MAX_LOSSES
+
+    def store(self, job_id: str, measurement: Measurement) -> Failure | None:
+        """Stores all that a job reported, without closing it; what is wrong with it, if anything is."""
+        jobs, record = self._open(job_id)
+        jobs.note(record, MEASUREMENT, measurement.to_json())
+        reported = {name: estimate.value for name, estimate in measurement.metrics.items()}
+        missing = [metric.name for metric in self.spec.metrics if metric.name not in reported]
+        if missing:
+            found = ", ".join(reported) or "none"
+            return Failure(
+                kind=FailureKind.RESULT, message=f"the result lacks {', '.join(missing)}; it reported {found}"
+            )
+        try:
+            for metric in self.spec.metrics:
+                metric.check(reported[metric.name])
+        except ScoreError as error:
+            return Failure(kind=FailureKind.RESULT, message=str(error))
+        return None
+
+    def tell(self, job_id: str, result: Measurement | Mapping[str, float]) -> Record:
+        """Stores a job's result and closes the job: complete, or failed when a metric is missing or impossible.
+
+        Args:
+            job_id: as `ask` gave it.
+            result: what the objective reported, or its metrics alone.
+
+        Raises:
+            StudyError: no such job is open.
+        """
+        if not isinstance(result, Measurement):
+            result = Measurement(metrics={name: Estimate(value=float(v)) for name, v in result.items()})
+        wrong = self.store(job_id, result)
+        return self.close(job_id) if wrong is None else self.fail(job_id, wrong)
+
+    def close(self, job_id: str) -> Record:
+        """Closes a job whose good result is stored.
+
+        Raises:
+            StudyError: no such job is open.
+        """
+        jobs, record = self._open(job_id)
+        if jobs.kind is JobKind.TRIAL:
+            return jobs.close(record, [record.values[metric.name] for metric in self.spec.metrics])
+        return jobs.close(record, [0.0])  # an Optuna study needs a value; the attributes are the truth
+
+    def fail(self, job_id: str, failure: Failure | str) -> Record:
+        """Closes a job as failed.
+
+        Args:
+            job_id: as `ask` gave it.
+            failure: the reason.
+
+        Raises:
+            StudyError: no such job is open.
+        """
+        if isinstance(failure, str):
+            failure = Failure(kind=FailureKind.OBJECTIVE, message=failure)
+        jobs, record = self._open(job_id)
+        jobs.note(record, FAILURE, failure.to_json())
+        return jobs.close(record, None)
+
+    def override(self, *, trials: int | None = None, parallel: int | None = None) -> None:
+        """Runs the study with other numbers than its file states, from now on and until the file is edited.
+
+        Args:
+            trials: fine-tunes to finish in all, >= 1.
+            parallel: fine-tunes at a time, >= 1.
+        """
+        overrides = dict(self._optuna.user_attrs.get(OVERRIDES, {}))
+        stated = StudySpec.parse(self.spec.text, self.spec.root)
+        for key, value in (("trials", trials), ("parallel", parallel)):
+            if value is not None:
+                overrides[key] = {"stated": getattr(stated.search, key), "now": value}
+        self._optuna.set_user_attr(OVERRIDES, overrides)
+        self.spec = _overridden(stated, overrides)
+
+    def spend(self, hours: float) -> None:
+        """Adds wall-clock hours of a driver to the study's account."""
+        self._optuna.set_user_attr(DRIVER_HOURS, self.driver_hours + hours)
+
+    def begin(self) -> None:
+        """Notes in the study's history that a driver starts, and which policy changed since the last one."""
+        last = self._optuna.user_attrs.get(POLICY, self.spec.policy)
+        changed = differences(last, self.spec.policy)
+        self.folder.log("started", **({"policy_changed": changed} if changed else {}))
+        self._optuna.set_user_attr(POLICY, self.spec.policy)
+
+    def _open(self, job_id: str) -> tuple[Jobs, Record]:
+        for jobs in (self._references, self._trials):
+            record = jobs.open(job_id)
+            if record is not None:
+                return jobs, record
+        raise StudyError(f"no open job {job_id!r} in study {self.spec.name!r}; it is closed, or was never asked for")
+
+    def _result_on_disk(self, job: Job) -> Measurement | Failure | None:
+        try:
+            return self.attempt(job).result()
+        except ResultError as error:
+            return Failure(kind=FailureKind.RESULT, message=str(error))
+
+
+def _create_database(spec: StudySpec, folder: StudyFolder) -> None:
+    storage = folder.create_storage()
+    try:
+        directions = [_DIRECTIONS[metric.goal] for metric in spec.metrics]
+        trials = optuna.create_study(study_name=spec.name, storage=storage, directions=directions)
+        with warnings.catch_warnings():
+            # Experimental by Optuna's label; it only tells Optuna's own tools what to call the values.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            trials.set_metric_names([metric.name for metric in spec.metrics])
+        optuna.create_study(study_name=f"{spec.name}/reference", storage=storage)
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _overridden(spec: StudySpec, overrides: Mapping[str, Mapping[str, int]]) -> StudySpec:
+    """The spec with those overrides whose stated value is still the one that they replaced."""
+    replaced = {key: o["now"] for key, o in overrides.items() if getattr(spec.search, key) == o["stated"]}
+    return dataclasses.replace(spec, search=spec.search.model_copy(update=replaced))

@@ -1,0 +1,45 @@
+"""Trains with a recipe: its mixture, its settings, its data, with seeds of one's own choice."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from objectives.attempt import Attempt, Event
+from objectives.base import Job, JobKind, Seeds
+from objectives.mixture import Mixture
+from ratio_search.recipe import Recipe
+from ratio_search.spec import StudySpec
+
+
+def train(recipe: Recipe, folder: Path, *, seed: int | None = None, final: bool = False) -> Iterator[Event]:
+    """Fine-tunes on the recipe's mixture and evaluates every domain; yields what happens, as an attempt does.
+
+    Args:
+        recipe: what to train with.
+        folder: where the result, the log and the trained model go.
+        seed: for new data order and training seeds; None repeats the recipe's own trial.
+        final: evaluate on the `final` files, which the search did not see, instead of the `test` files.
+
+    Raises:
+        SpecError: the recipe's study file cannot be used here.
+        DataError, OptionsError: its data or its base model is not there.
+    """
+    spec = StudySpec.parse(recipe.study_file, Path(recipe.root), source="the recipe's study file")
+    spec.backend.check(spec.root)
+    seeds = Seeds(**recipe.seeds) if seed is None else Seeds.of(seed, replicate=1)
+    yield from fine_tune(spec, recipe.mixture, folder, seeds=seeds, final=final)
+
+
+def fine_tune(
+    spec: StudySpec, mixture: Mixture | None, folder: Path, *, seeds: Seeds, final: bool = False
+) -> Iterator[Event]:
+    """Runs one fine-tune of a study outside its search, on any mixture; None evaluates the untuned model."""
+    domains = spec.domains
+    if final:
+        domains = tuple(dataclasses.replace(domain, test=domain.final) for domain in domains)
+    objective = dataclasses.replace(spec.blueprint, domains=domains).build()
+    kind = JobKind.BASELINE if mixture is None else JobKind.TRIAL
+    job = Job(id=folder.name, kind=kind, mixture=mixture, seeds=seeds)
+    yield from Attempt(job=job, folder=folder).run(objective)

@@ -1,0 +1,191 @@
+"""What every implementation of an interface promises, as test classes to inherit."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from objectives.attempt import Attempt, Failure, FailureKind
+from objectives.base import Context, Job, JobKind, Measurement, Objective, Progress, Seeds
+from objectives.domain import Domain
+from objectives.errors import Cancelled
+from objectives.mixture import Mixture
+
+Event = Progress | Measurement
+
+
+class ObjectiveContract:
+    """The promises of a local objective.
+
+    A subclass, or a conftest beside it, gives the fixtures `domains`, at least two of them with training rows, and
+    `objective`, built for these domains.
+    """
+
+    @pytest.fixture
+    def interruptible(self, objective: Objective) -> Objective:
+        """The same objective, certain not to finish a first attempt between its first progress and a cancel."""
+        return objective
+
+    @pytest.fixture
+    def trial(self, domains: Sequence[Domain]) -> Job:
+        mixture = Mixture.uniform([domain.name for domain in domains if domain.mixed])
+        return Job(id="trial-0001", kind=JobKind.TRIAL, mixture=mixture, seeds=Seeds(data=3, training=5))
+
+    @pytest.fixture
+    def other(self, domains: Sequence[Domain]) -> Job:
+        weights = {domain.name: 0.0 if i == 0 else float(i) for i, domain in enumerate(domains) if domain.mixed}
+        mixture = Mixture.from_weights(weights)
+        return Job(id="trial-0002", kind=JobKind.TRIAL, mixture=mixture, seeds=Seeds(data=4, training=6))
+
+    @pytest.fixture
+    def baseline(self) -> Job:
+        return Job(id="baseline", kind=JobKind.BASELINE, mixture=None, seeds=Seeds(data=3, training=5))
+
+    @pytest.fixture
+    def context(self, tmp_path: Path) -> Callable[..., Context]:
+        """Makes the context of an attempt, in an empty folder unless a checkpoint is given."""
+        made = 0
+
+        def make(cancelled: Callable[[], bool] = lambda: False, checkpoint: Path | None = None) -> Context:
+            nonlocal made
+            made += 1
+            folder = tmp_path / f"attempt-{made}"
+            folder.mkdir()
+            if checkpoint is None:
+                checkpoint = folder / "checkpoint"
+                checkpoint.mkdir()
+            return Context(folder=folder, checkpoint=checkpoint, cancelled=cancelled)
+
+        return make
+
+    def test_yields_progress_and_last_exactly_one_measurement(
+        self, objective: Objective, trial: Job, context: Callable[..., Context]
+    ) -> None:
+        events = list(objective.run(trial, context()))
+        assert len(events) >= 2
+        assert all(isinstance(event, Progress) for event in events[:-1])
+        assert isinstance(events[-1], Measurement)
+        for event in events[:-1]:
+            assert isinstance(event, Progress) and 0 <= event.step <= event.total
+
+    def test_metrics_are_finite_and_named_after_domains_with_tests(
+        self, objective: Objective, domains: Sequence[Domain], trial: Job, context: Callable[..., Context]
+    ) -> None:
+        measurement = measured(objective, trial, context())
+        tested = {domain.name for domain in domains if domain.test}
+        assert {name.partition("/")[0] for name in measurement.metrics} == tested
+        for name, estimate in measurement.metrics.items():
+            assert name.partition("/")[2], name
+            assert math.isfinite(estimate.value), name
+            assert estimate.stderr is None or (math.isfinite(estimate.stderr) and estimate.stderr >= 0), name
+            assert estimate.rows is None or estimate.rows > 0, name
+
+    def test_a_job_measures_the_same_again_whatever_ran_between(
+        self, objective: Objective, trial: Job, other: Job, context: Callable[..., Context]
+    ) -> None:
+        first = measured(objective, trial, context())
+        between = measured(objective, other, context())
+        again = measured(objective, trial, context())
+        assert first.metrics == again.metrics
+        assert (first.realised, first.rows) == (again.realised, again.rows)
+        assert between.metrics != first.metrics, "the mixture makes no difference"
+
+    def test_the_baseline_evaluates_everything_and_trains_nothing(
+        self, objective: Objective, trial: Job, baseline: Job, context: Callable[..., Context]
+    ) -> None:
+        untouched = measured(objective, baseline, context())
+        tuned = measured(objective, trial, context())
+        again = measured(objective, baseline, context())
+        assert untouched.realised is None
+        assert not any(untouched.rows.values())
+        assert set(untouched.metrics) == set(tuned.metrics)
+        assert untouched.metrics == again.metrics, "training left a trace in the base model"
+        assert untouched.metrics != tuned.metrics, "training makes no difference"
+
+    def test_realised_shares_and_rows_agree_with_the_mixture(
+        self, objective: Objective, trial: Job, other: Job, context: Callable[..., Context]
+    ) -> None:
+        for job in (trial, other):
+            measurement = measured(objective, job, context())
+            assert job.mixture is not None and measurement.realised is not None
+            assert measurement.realised.names == job.mixture.names
+            total = sum(measurement.rows.values())
+            assert total > 0
+            for name in job.mixture:
+                assert measurement.rows[name] / total == pytest.approx(measurement.realised[name])
+                assert abs(measurement.rows[name] - job.mixture[name] * total) < 1
+
+    def test_a_measurement_survives_json(
+        self, objective: Objective, trial: Job, context: Callable[..., Context]
+    ) -> None:
+        measurement = measured(objective, trial, context())
+        text = json.dumps(measurement.to_json(), allow_nan=False)
+        assert Measurement.from_json(json.loads(text)) == measurement
+
+    def test_costs_are_known(self, objective: Objective, trial: Job, context: Callable[..., Context]) -> None:
+        cost = measured(objective, trial, context()).cost
+        assert cost["wall_seconds"] > 0
+        assert cost["cpu_seconds"] > 0
+
+    def test_artefacts_are_inside_the_attempts_folder(
+        self, objective: Objective, trial: Job, context: Callable[..., Context]
+    ) -> None:
+        here = context()
+        for name, place in measured(objective, trial, here).artefacts.items():
+            path = (here.folder / place).resolve()
+            assert path.exists() and here.folder.resolve() in path.parents, name
+
+    def test_a_job_cancelled_beforehand_does_not_finish(
+        self, objective: Objective, trial: Job, baseline: Job, context: Callable[..., Context]
+    ) -> None:
+        for job in (trial, baseline):
+            with pytest.raises(Cancelled):
+                list(objective.run(job, context(cancelled=lambda: True)))
+
+    def test_a_cancelled_job_goes_on_from_its_checkpoint(
+        self, interruptible: Objective, objective: Objective, trial: Job, context: Callable[..., Context]
+    ) -> None:
+        seen: list[Event] = []
+        first = context(cancelled=lambda: bool(seen))
+        with pytest.raises(Cancelled):
+            for event in interruptible.run(trial, first):
+                seen.append(event)
+        assert not any(isinstance(event, Measurement) for event in seen)
+        assert list(first.checkpoint.iterdir()), "no checkpoint was saved"
+
+        resumed = measured(interruptible, trial, context(checkpoint=first.checkpoint))
+        straight = measured(objective, trial, context())
+        assert resumed.rows == straight.rows
+        assert set(resumed.metrics) == set(straight.metrics)
+        for name, estimate in straight.metrics.items():
+            assert resumed.metrics[name].value == pytest.approx(estimate.value, rel=1e-4), name
+
+    def test_an_attempt_writes_its_result_before_it_reports_it(
+        self, objective: Objective, trial: Job, tmp_path: Path
+    ) -> None:
+        attempt = Attempt(job=trial, folder=tmp_path / "attempt")
+        for event in attempt.run(objective):
+            if isinstance(event, Measurement):
+                assert attempt.result() == event
+                return
+            assert isinstance(event, Progress)
+            assert attempt.result() is None
+        pytest.fail("no measurement was reported")
+
+    def test_a_cancelled_attempt_writes_no_result(self, objective: Objective, trial: Job, tmp_path: Path) -> None:
+        attempt = Attempt(job=trial, folder=tmp_path / "attempt")
+        events = list(attempt.run(objective, cancelled=lambda: True))
+        assert isinstance(events[-1], Failure)
+        assert events[-1].kind is FailureKind.CANCELLED
+        assert not attempt.result_file.exists()
+
+
+def measured(objective: Objective, job: Job, context: Context) -> Measurement:
+    """What a job measures; its last event."""
+    *_, last = objective.run(job, context)
+    assert isinstance(last, Measurement)
+    return last

@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from objectives.attempt import LOG_TAIL, Failure, FailureKind
+from objectives.base import Context, Estimate, Job, JobKind, Measurement, Objective, Progress, Seeds
+from objectives.data import read_rows
+from objectives.errors import Cancelled, DataError, ObjectiveError, OptionsError, ResultError
+from objectives.mixture import Mixture
+from tests.contracts import ObjectiveContract, measured
+
+from .conftest import TRAINER
+
+RESULT = "pathlib.Path(job['result_file']).write_text({text!r})"
+GOOD = RESULT.format(text='{"metrics": {"colours/accuracy": 0.5, "shapes/accuracy": 0.25}}')
+
+Make = Callable[..., Objective]
+
+
+class TestContract(ObjectiveContract):
+    @pytest.fixture
+    def objective(self, command: Make) -> Objective:
+        return command("{python}", str(TRAINER))
+
+    @pytest.fixture
+    def interruptible(self, command: Make) -> Objective:
+        return command("{python}", str(TRAINER), "hold")
+
+
+class TestTheDocumentation:
+    @pytest.fixture
+    def documents(self) -> list[Any]:
+        """The JSON documents that docs/command-objective.md shows."""
+        text = (Path(__file__).parents[4] / "docs" / "command-objective.md").read_text(encoding="utf-8")
+        return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, flags=re.DOTALL)]
+
+    def test_shows_what_a_trainer_is_told(self, documents: list[Any], python: Make, job: Job, here: Context) -> None:
+        measured(python(GOOD), job, here)
+        assert set(documents[0]) == set(json.loads((here.folder / "handover.json").read_text()))
+
+    def test_shows_a_result_that_is_understood(self, documents: list[Any]) -> None:
+        measurement = Measurement.from_json(documents[1])
+        assert measurement.metrics["support/f1"] == Estimate(value=0.81, stderr=0.02, rows=250)
+        assert set(documents[1]) == {field.name for field in dataclasses.fields(Measurement)}
+
+
+class TestWhatTheTrainerIsTold:
+    @pytest.fixture
+    def echo(self, python: Make) -> Objective:
+        """Copies what it was told, so that the test can look at it after the job."""
+        return python(
+            "import shutil; shutil.copy(job['train_file'] or os.devnull, 'train.jsonl')\n"
+            "json.dump([job, os.getcwd(), os.environ['FROM_OUTSIDE']], open('told.json', 'w'))\n" + GOOD
+        )
+
+    def test_everything_about_the_job(
+        self, echo: Objective, root: Path, job: Job, here: Context, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("FROM_OUTSIDE", "inherited")
+        measured(echo, job, here)
+        told, cwd, inherited = json.loads((root / "told.json").read_text())
+        assert Path(cwd) == root.resolve()
+        assert inherited == "inherited"
+        assert told == {
+            "id": "trial-0004",
+            "kind": "trial",
+            "mixture": {"colours": 0.25, "shapes": 0.75},
+            "seeds": {"data": 8, "training": 9},
+            "attempt": 2,
+            "rows": {"colours": 6, "shapes": 18},
+            "train_file": str(here.folder / "train.jsonl"),
+            "test_files": {name: [str(root / f"{name}.test.jsonl")] for name in ("colours", "shapes", "watched")},
+            "folder": str(here.folder),
+            "checkpoint_folder": str(here.checkpoint),
+            "progress_file": str(here.folder / "progress.jsonl"),
+            "result_file": str(here.folder / "metrics.json"),
+        }
+
+    def test_the_blended_rows_in_order(
+        self, echo: Objective, root: Path, job: Job, here: Context, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("FROM_OUTSIDE", "")
+        measured(echo, job, here)
+        rows = [json.loads(line) for line in (root / "train.jsonl").read_text().splitlines()]
+        domains = [row["domain"] for row in rows]
+        assert domains.count("colours") == 6 and domains.count("shapes") == 18
+        # Interleaved: no quarter of the run lacks the smaller domain.
+        assert all("colours" in domains[start : start + 6] for start in range(0, 24, 6))
+        assert all(set(row) == {"domain", "instruction", "output", "label"} for row in rows)
+        known = {row.instruction for row in read_rows([root / "shapes.train.jsonl"])}
+        shapes = [row["instruction"] for row in rows if row["domain"] == "shapes"]
+        assert len(set(shapes)) == 18 and set(shapes) <= known
+
+    def test_a_baseline_has_neither_mixture_nor_rows(
+        self, echo: Objective, root: Path, here: Context, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("FROM_OUTSIDE", "")
+        baseline = Job(id="baseline", kind=JobKind.BASELINE, mixture=None, seeds=Seeds(data=1, training=2))
+        measured(echo, baseline, here)
+        told, *_ = json.loads((root / "told.json").read_text())
+        assert (told["mixture"], told["rows"], told["train_file"]) == (None, {}, None)
+        assert not (here.folder / "train.jsonl").exists()
+
+    def test_the_blend_is_removed_when_it_has_served(self, python: Make, job: Job, here: Context) -> None:
+        with pytest.raises(ObjectiveError):
+            list(python("sys.exit(1)").run(job, here))
+        assert (here.folder / "train.jsonl").exists(), "a failure may have its cause there"
+        measured(python(GOOD), job, here)
+        assert not (here.folder / "train.jsonl").exists()
+
+    def test_a_mixture_of_a_domain_without_rows_is_refused(self, python: Make, here: Context) -> None:
+        mixture = Mixture.of({"colours": 0.5, "watched": 0.5})
+        job = Job(id="trial-1", kind=JobKind.TRIAL, mixture=mixture, seeds=Seeds(data=1, training=2))
+        with pytest.raises(DataError, match=r"'watched' a share of 0\.5.*domains\.watched\.train"):
+            list(python(GOOD).run(job, here))
+
+
+class TestWhatTheTrainerSays:
+    def test_bare_numbers_are_metrics(self, python: Make, job: Job, here: Context) -> None:
+        measurement = measured(python(GOOD), job, here)
+        assert measurement.metrics == {"colours/accuracy": Estimate(value=0.5), "shapes/accuracy": Estimate(value=0.25)}
+        assert measurement.realised == job.mixture
+        assert measurement.rows == {"colours": 6, "shapes": 18}
+
+    def test_what_it_really_trained_on_is_believed(self, python: Make, job: Job, here: Context) -> None:
+        said = {"metrics": {"colours/accuracy": 1}, "rows": {"shapes": 30}, "realised": {"colours": 1, "shapes": 9}}
+        measurement = measured(python(RESULT.format(text=json.dumps(said))), job, here)
+        assert measurement.rows == {"colours": 0, "shapes": 30}
+        assert measurement.realised == Mixture.of({"colours": 0.1, "shapes": 0.9})
+
+    def test_realised_shares_follow_from_stated_rows(self, python: Make, job: Job, here: Context) -> None:
+        said = {"metrics": {"colours/accuracy": 1}, "rows": {"shapes": 30, "colours": 10}}
+        measurement = measured(python(RESULT.format(text=json.dumps(said))), job, here)
+        assert measurement.realised == Mixture.of({"colours": 0.25, "shapes": 0.75})
+
+    def test_its_costs_and_artefacts_are_kept_beside_ours(self, python: Make, job: Job, here: Context) -> None:
+        said = {"metrics": {"colours/f1": 1}, "cost": {"usd": 2.5}, "artefacts": {"adapter": "weights"}}
+        measurement = measured(python(RESULT.format(text=json.dumps(said))), job, here)
+        assert measurement.cost["usd"] == 2.5
+        assert set(measurement.cost) == {"usd", "wall_seconds", "cpu_seconds"}
+        assert measurement.artefacts == {"adapter": "weights"}
+
+    def test_the_processor_time_of_its_children_counts(self, python: Make, job: Job, here: Context) -> None:
+        burn = "import time\nwhile time.process_time() < 0.3: pass"
+        measurement = measured(python(f"subprocess.run([sys.executable, '-c', {burn!r}])\n{GOOD}"), job, here)
+        assert measurement.cost["cpu_seconds"] > 0.3
+
+    def test_progress_lines_are_passed_on_and_others_ignored(self, python: Make, job: Job, here: Context) -> None:
+        lines = ['{"step": 1, "total": 4, "note": "warm"}', "no JSON", '{"step": 9, "total": 4}', '{"step": "2"}', "[]"]
+        code = f"open(job['progress_file'], 'a').write({chr(10).join([*lines, ''])!r})\n{GOOD}"
+        *progress, _ = python(code).run(job, here)
+        assert progress == [Progress(step=1, total=4, note="warm")]
+
+    def test_progress_comes_while_it_runs(self, python: Make, job: Job, here: Context) -> None:
+        wait = "while not os.path.exists('go'): time.sleep(0.01)\n"
+        code = f"open(job['progress_file'], 'a').write('{{\"step\": 1, \"total\": 2}}\\n{{\"st')\n{wait}{GOOD}"
+        events = python(code).run(job, here)
+        assert next(events) == Progress(step=1, total=2)
+        (here.folder.parent / "study" / "go").touch()
+        assert isinstance(next(events), Measurement)
+
+
+class TestFailures:
+    def test_an_exit_status_with_the_last_lines_of_the_log(self, python: Make, job: Job, here: Context) -> None:
+        code = "print('out of luck'); print('at all', file=sys.stderr); sys.exit(7)"
+        with pytest.raises(ObjectiveError, match="exit status 7") as caught:
+            list(python(code).run(job, here))
+        assert sorted(caught.value.log.splitlines()) == ["at all", "out of luck"]
+
+    def test_a_signal_is_named(self, python: Make, job: Job, here: Context) -> None:
+        with pytest.raises(ObjectiveError, match=r"ended by SIGKILL \(perhaps the machine ran out of memory\)"):
+            list(python("os.kill(os.getpid(), signal.SIGKILL)").run(job, here))
+
+    def test_a_result_does_not_excuse_an_exit_status(self, python: Make, job: Job, here: Context) -> None:
+        with pytest.raises(ObjectiveError, match="exit status 1"):
+            list(python(f"{GOOD}\nsys.exit(1)").run(job, here))
+
+    def test_no_result(self, python: Make, job: Job, here: Context) -> None:
+        with pytest.raises(ResultError, match=r"metrics\.json: .*wrote no result") as caught:
+            list(python("print('all is well')").run(job, here))
+        assert caught.value.log == "all is well"
+        assert Failure.of(caught.value).kind is FailureKind.RESULT
+
+    def test_the_result_of_an_earlier_run_is_not_taken(self, python: Make, job: Job, here: Context) -> None:
+        measured(python(GOOD), job, here)
+        with pytest.raises(ResultError, match="wrote no result"):
+            list(python("pass").run(job, here))
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "not JSON"),
+            ('{"metrics": {"colours/f1"', "not JSON"),
+            ("[" * 100_000, "not JSON"),
+            ("[1]", "must be an object"),
+            ('{"metrics": {"colours/f1": NaN}}', "colours/f1.*must be a finite number, found nan"),
+            ('{"metrics": {"colours/f1": 1e999}}', "must be a finite number, found inf"),
+            ('{"metrics": {"colours/f1": "0.5"}}', "must be a finite number, found '0.5'"),
+            ('{"metrics": {"f1": 0.5}}', "metric 'f1'.*expected '<domain>/<metric>'.*colours, shapes, watched"),
+            ('{"metrics": {"textures/f1": 0.5}}', "metric 'textures/f1'"),
+            ('{"metrics": {"colours/": 0.5}}', "metric 'colours/'"),
+            ('{"metrics": {}, "realized": {"colours": 1}}', "unknown key 'realized'.*realised"),
+            ('{"metrics": {}, "realised": {"watched": 1}}', "'watched' is not in the mixture"),
+            ('{"metrics": {}, "rows": {"watched": 1}}', "'watched' is not in the mixture"),
+            ('{"metrics": {}, "rows": {"shapes": 0}}', "rows or realised.*positive"),
+            ('{"metrics": {}, "realised": {"shapes": -1}}', "-1"),
+        ],
+    )
+    def test_a_result_that_cannot_be_used(self, text: str, message: str, python: Make, job: Job, here: Context) -> None:
+        with pytest.raises(ResultError, match=message) as caught:
+            list(python(f"print('said it'); {RESULT.format(text=text)}").run(job, here))
+        assert caught.value.log == "said it"
+
+    def test_bytes_that_are_no_text(self, python: Make, job: Job, here: Context) -> None:
+        with pytest.raises(ResultError, match="not JSON"):
+            list(python("open(job['result_file'], 'wb').write(bytes(range(256)))").run(job, here))
+
+    def test_a_baseline_that_was_trained(self, python: Make, here: Context) -> None:
+        baseline = Job(id="baseline", kind=JobKind.BASELINE, mixture=None, seeds=Seeds(data=1, training=2))
+        said = json.dumps({"metrics": {"colours/f1": 1}, "rows": {"colours": 5}})
+        with pytest.raises(ResultError, match="the baseline trains nothing"):
+            list(python(RESULT.format(text=said)).run(baseline, here))
+
+    def test_a_program_that_vanished_after_the_check(self, command: Make, root: Path, job: Job, here: Context) -> None:
+        program = root / "train"
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+        objective = command("./train")
+        program.unlink()
+        with pytest.raises(OptionsError, match=r"objective\.argv: .*train cannot be started"):
+            list(objective.run(job, here))
+
+    def test_a_file_that_is_no_program(self, command: Make, root: Path, job: Job, here: Context) -> None:
+        program = root / "train"
+        program.write_bytes(b"\x00\x01\x02")
+        program.chmod(0o755)
+        with pytest.raises(OptionsError, match="cannot be started"):
+            list(command("./train").run(job, here))
+
+
+class TestTheLog:
+    def test_huge_output_does_not_block_and_only_its_end_is_kept(self, python: Make, job: Job, here: Context) -> None:
+        code = "for i in range(200_000): print(f'line {i} ' + 50 * 'x')\nsys.exit(1)"
+        with pytest.raises(ObjectiveError) as caught:
+            list(python(code).run(job, here))
+        assert (here.folder / "log.txt").stat().st_size > 10_000_000
+        assert caught.value.log.splitlines()[-1].startswith("line 199999")
+        assert len(caught.value.log) < 20_000
+        assert len(Failure.of(caught.value).log) <= LOG_TAIL
+
+    def test_a_line_without_end_is_cut(self, python: Make, job: Job, here: Context) -> None:
+        with pytest.raises(ObjectiveError) as caught:
+            list(python("print('x' * 10_000_000); sys.exit(1)").run(job, here))
+        assert 0 < len(caught.value.log) < 20_000
+
+    def test_binary_garbage_becomes_text_that_can_be_stored(self, python: Make, job: Job, here: Context) -> None:
+        code = "os.write(1, bytes(range(256)) + b'\\x1b[31mred\\n' + 'h\u00e9'.encode()); sys.exit(1)"
+        with pytest.raises(ObjectiveError) as caught:
+            list(python(code).run(job, here))
+        log = caught.value.log
+        assert log.endswith("red\nh\u00e9")
+        assert all(c.isprintable() or c in "\n\t" for c in log)
+        assert json.loads(json.dumps(log)).encode("utf-8").decode("utf-8") == log
+
+    def test_a_redrawn_line_counts_once(self, python: Make, job: Job, here: Context) -> None:
+        with pytest.raises(ObjectiveError) as caught:
+            list(python("sys.stdout.write('10 %\\r20 %\\r30 %\\r\\nend\\r\\n'); sys.exit(1)").run(job, here))
+        assert caught.value.log == "30 %\nend"
+
+    def test_starts_anew_in_the_same_folder(self, python: Make, job: Job, here: Context) -> None:
+        for word in ("first", "second"):
+            with pytest.raises(ObjectiveError) as caught:
+                list(python(f"print({word!r}); sys.exit(1)").run(job, here))
+            assert caught.value.log == word
+
+
+class TestEnding:
+    def test_cancelling_asks_the_trainer_first(self, python: Make, job: Job, here: Context) -> None:
+        code = (
+            "def save(*_):\n    open(os.path.join(job['checkpoint_folder'], 'saved'), 'w').close()\n"
+            "    print('saved'); sys.exit(0)\n"
+            "signal.signal(signal.SIGTERM, save)\n"
+            "open(job['progress_file'], 'a').write('{\"step\": 1, \"total\": 2}\\n')\n"
+            "while True: time.sleep(0.01)"
+        )
+        seen: list[Progress | Measurement] = []
+        context = dataclasses.replace(here, cancelled=lambda: bool(seen))
+        with pytest.raises(Cancelled) as caught:
+            for event in python(code, grace_s=60).run(job, context):
+                seen.append(event)
+        assert (here.checkpoint / "saved").exists()
+        assert caught.value.log == "saved"
+
+    def test_a_result_that_was_finished_after_the_cancel_is_kept(self, python: Make, job: Job, here: Context) -> None:
+        code = (
+            f"def finish(*_):\n    {GOOD}; sys.exit(0)\n"
+            "signal.signal(signal.SIGTERM, finish)\n"
+            "open(job['progress_file'], 'a').write('{\"step\": 1, \"total\": 2}\\n')\n"
+            "while True: time.sleep(0.01)"
+        )
+        seen: list[Progress | Measurement] = []
+        context = dataclasses.replace(here, cancelled=lambda: bool(seen))
+        for event in python(code, grace_s=60).run(job, context):
+            seen.append(event)
+        assert isinstance(seen[-1], Measurement)
+
+    def test_too_long_is_an_error_with_the_log(self, python: Make, job: Job, here: Context) -> None:
+        code = "print('still at it', flush=True); time.sleep(600)"
+        with pytest.raises(ObjectiveError, match=r"longer than objective\.time_limit_s, 0\.5 s") as caught:
+            list(python(code, time_limit_s=0.5).run(job, here))
+        assert not isinstance(caught.value, Cancelled | ResultError)

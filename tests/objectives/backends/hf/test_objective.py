@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from objectives.backends.hf import HfBackend
+from objectives.base import Context, Estimate, Job, JobKind, Measurement, Objective, Progress, Seeds
+from objectives.data import Row, read_rows
+from objectives.domain import Domain
+from objectives.errors import Cancelled, DataError, ObjectiveError, OptionsError
+from objectives.mixture import Mixture
+from tests.contracts import ObjectiveContract, measured
+from tests.objectives.backends.hf.conftest import rows_of, write_rows
+
+UNIFORM = Mixture.uniform(["colours", "shapes"])
+METRICS = {
+    *(
+        f"{name}/{metric}"
+        for name in ("colours", "shapes")
+        for metric in ("perplexity", "exact_match", "accuracy", "f1")
+    ),
+    "echoes/perplexity",
+    "echoes/exact_match",
+}
+
+
+def settings(base: Path, **changes: Any) -> HfBackend:
+    """A run of a second, with dropout, so that every kind of draw is in it."""
+    usual = {
+        "base_model": str(base),
+        "steps": 8,
+        "batch_size": 4,
+        "learning_rate": 1e-2,
+        "max_length": 48,
+        "eval_batch_tokens": 256,
+        "lora": {"dropout": 0.1} if changes.get("method") != "full" else {},
+    }
+    return HfBackend.model_validate({"kind": "hf", **usual, **changes})
+
+
+def job(mixture: Mixture | None = UNIFORM, seed: int = 1) -> Job:
+    kind = JobKind.BASELINE if mixture is None else JobKind.TRIAL
+    return Job(id="job", kind=kind, mixture=mixture, seeds=Seeds(data=seed, training=seed))
+
+
+def context(folder: Path, cancelled: Callable[[], bool] = lambda: False) -> Context:
+    (folder / "checkpoint").mkdir(parents=True, exist_ok=True)
+    return Context(folder=folder, checkpoint=folder / "checkpoint", cancelled=cancelled)
+
+
+def values(metrics: dict[str, Estimate] | Any) -> dict[str, float]:
+    return {name: estimate.value for name, estimate in metrics.items()}
+
+
+@pytest.fixture(scope="module")
+def objective(base: Path, root: Path, domains: Sequence[Domain]) -> Objective:
+    return settings(base).build(domains, root)
+
+
+@pytest.fixture(scope="module")
+def full(base: Path, root: Path, domains: Sequence[Domain]) -> Objective:
+    return settings(base, method="full", learning_rate=3e-3).build(domains, root)
+
+
+class TestContractWithLora(ObjectiveContract):
+    """With the module's `objective`."""
+
+
+class TestContractWithFull(ObjectiveContract):
+    @pytest.fixture
+    def objective(self, full: Objective) -> Objective:
+        return full
+
+
+class TestTrial:
+    def test_reports_progress_and_a_measurement(self, objective: Objective, tmp_path: Path) -> None:
+        *progress, last = objective.run(job(), context(tmp_path))
+        steps = [event.step for event in progress if isinstance(event, Progress)]
+        assert steps == sorted(steps)
+        assert steps[0] == 1
+        assert steps[-1] == 8
+        assert isinstance(last, Measurement)
+        assert set(last.metrics) == METRICS
+        assert {estimate.rows for estimate in last.metrics.values()} == {24}
+        assert all(estimate.stderr is not None for estimate in last.metrics.values())
+        assert set(last.cost) == {
+            "wall_seconds",
+            "cpu_seconds",
+            "train_seconds",
+            "evaluation_seconds",
+            "train_tokens",
+        }
+        assert all(amount > 0 for amount in last.cost.values())
+
+    def test_reports_what_the_settings_promise(
+        self, objective: Objective, base: Path, root: Path, tmp_path: Path
+    ) -> None:
+        tests = {name: read_rows([root / name / "test.jsonl"]) for name in ("colours", "shapes", "echoes")}
+        assert settings(base).produces(tests) == set(measured(objective, job(), context(tmp_path)).metrics)
+
+    @pytest.mark.parametrize("method", ["objective", "full"])
+    def test_learns_the_domain_that_it_trains_on(
+        self, method: str, request: pytest.FixtureRequest, tmp_path: Path
+    ) -> None:
+        subject = request.getfixturevalue(method)
+        baseline = measured(subject, job(None), context(tmp_path / "baseline")).metrics
+        only = {}
+        for name in ("colours", "shapes"):
+            mixture = Mixture.of({other: float(other == name) for other in ("colours", "shapes")})
+            only[name] = measured(subject, job(mixture), context(tmp_path / name)).metrics
+            assert only[name][f"{name}/perplexity"].value < baseline[f"{name}/perplexity"].value
+        for name in only:
+            assert min(only, key=lambda trained: only[trained][f"{name}/perplexity"].value) == name
+
+    def test_trains_on_whole_rows_and_says_how_many(self, objective: Objective, tmp_path: Path) -> None:
+        found = measured(objective, job(Mixture.of({"colours": 0.3, "shapes": 0.7})), context(tmp_path))
+        assert found.rows == {"colours": 10, "shapes": 22}
+        assert found.realised == Mixture.from_weights(found.rows)
+
+    def test_leaves_an_adapter(self, objective: Objective, base: Path, tmp_path: Path) -> None:
+        found = measured(objective, job(), context(tmp_path))
+        assert found.artefacts == {"adapter": "adapter"}
+        kept = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+        assert kept["base_model_name_or_path"] == str(base)
+
+    def test_that_trains_everything_leaves_a_model_to_go_on_from(
+        self, full: Objective, root: Path, domains: Sequence[Domain], tmp_path: Path
+    ) -> None:
+        found = measured(full, job(), context(tmp_path))
+        assert found.artefacts == {"model": "model"}
+        again = settings(tmp_path / "model").build(domains, root)
+        baseline = measured(again, job(None), context(tmp_path / "again"))
+        assert values(baseline.metrics) == pytest.approx(values(found.metrics))
+
+    def test_of_a_domain_without_rows_is_an_error(self, objective: Objective, tmp_path: Path) -> None:
+        mixture = Mixture.of({"colours": 0.5, "echoes": 0.5})
+        with pytest.raises(DataError, match=r"'echoes' a share of 0\.5, but .* no training rows"):
+            measured(objective, job(mixture), context(tmp_path))
+
+    def test_of_a_tested_domain_with_share_0_is_fine(self, objective: Objective, tmp_path: Path) -> None:
+        found = measured(objective, job(Mixture.of({"colours": 1.0, "echoes": 0.0})), context(tmp_path))
+        assert found.rows == {"colours": 32, "echoes": 0}
+
+    def test_that_diverges_is_an_objective_error(
+        self, base: Path, root: Path, domains: Sequence[Domain], tmp_path: Path
+    ) -> None:
+        subject = settings(base, learning_rate=1e30).build(domains, root)
+        with pytest.raises(ObjectiveError, match=r"lower objective\.learning_rate"):
+            measured(subject, job(), context(tmp_path))
+
+
+class TestBaseline:
+    def test_only_evaluates(self, objective: Objective, tmp_path: Path) -> None:
+        found = measured(objective, job(None), context(tmp_path))
+        assert found.realised is None
+        assert found.rows == found.artefacts == {}
+        assert found.cost["train_tokens"] == 0
+        assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+    def test_is_the_same_for_either_method(self, objective: Objective, full: Objective, tmp_path: Path) -> None:
+        by_adapter = measured(objective, job(None), context(tmp_path / "a")).metrics
+        by_model = measured(full, job(None), context(tmp_path / "b")).metrics
+        assert values(by_adapter) == pytest.approx(values(by_model), rel=1e-6)
+
+
+class TestRepeats:
+    def test_a_job_that_was_given_up_leaves_no_trace(self, objective: Objective, tmp_path: Path) -> None:
+        expected = measured(objective, job(), context(tmp_path / "1")).metrics
+        events = objective.run(job(seed=5), context(tmp_path / "2"))
+        assert isinstance(next(iter(events)), Progress)
+        del events
+        assert measured(objective, job(), context(tmp_path / "3")).metrics == expected
+
+    def test_another_process_gives_the_same(self, objective: Objective, base: Path, root: Path, tmp_path: Path) -> None:
+        expected = measured(objective, job(), context(tmp_path / "here"))
+        code = (
+            "import json, sys\n"
+            "from pathlib import Path\n"
+            "from tests.objectives.backends.hf import conftest, test_objective as t\n"
+            "base, root, folder = map(Path, sys.argv[1:])\n"
+            "objective = t.settings(base).build(conftest.DOMAINS, root)\n"
+            "found = t.measured(objective, t.job(), t.context(folder))\n"
+            "print(json.dumps(found.to_json()['metrics']))\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(base), str(root), str(tmp_path / "there")],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parents[4],
+        )
+        assert json.loads(done.stdout) == expected.to_json()["metrics"]
+        assert done.stderr == ""
+
+
+class TestCancel:
+    def cancel_after(self, questions: int) -> Callable[[], bool]:
+        asked = iter(range(1_000_000))
+        return lambda: next(asked) >= questions
+
+    @pytest.mark.parametrize("method", ["objective", "full"])
+    @pytest.mark.parametrize("questions", [3, 9])  # in the middle of training, and of the evaluation
+    def test_a_continued_job_gives_the_same_as_an_uninterrupted_one(
+        self, method: str, questions: int, request: pytest.FixtureRequest, tmp_path: Path
+    ) -> None:
+        subject = request.getfixturevalue(method)
+        expected = measured(subject, job(), context(tmp_path / "whole"))
+        steps = min(questions, 8)
+        with pytest.raises(Cancelled, match=f"after {steps} steps"):
+            measured(subject, job(), context(tmp_path / "cut", self.cancel_after(questions)))
+        measured(subject, job(seed=9), context(tmp_path / "other"))
+        first, *_, last = subject.run(job(), context(tmp_path / "cut"))
+        assert first == Progress(step=steps, total=8, note="continued from a checkpoint")
+        assert last.metrics == expected.metrics
+        assert last.cost["train_tokens"] < expected.cost["train_tokens"]
+
+    def test_a_cancelled_baseline_ends(self, objective: Objective, tmp_path: Path) -> None:
+        with pytest.raises(Cancelled, match="untuned"):
+            measured(objective, job(None), context(tmp_path, self.cancel_after(0)))
+
+    def test_a_job_that_was_killed_continues_from_its_last_checkpoint(
+        self, base: Path, root: Path, domains: Sequence[Domain], tmp_path: Path
+    ) -> None:
+        subject = settings(base, checkpoint_every=3).build(domains, root)
+        expected = measured(subject, job(), context(tmp_path / "whole"))
+
+        def killed() -> bool:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            return False
+
+        left = 5
+        with pytest.raises(KeyboardInterrupt):
+            measured(subject, job(), context(tmp_path / "cut", killed))
+        first, *_, last = subject.run(job(), context(tmp_path / "cut"))
+        assert first == Progress(step=3, total=8, note="continued from a checkpoint")
+        assert isinstance(last, Measurement)
+        assert last.metrics == expected.metrics
+
+    def test_a_job_keeps_no_checkpoints_unless_asked_to(self, objective: Objective, tmp_path: Path) -> None:
+        measured(objective, job(), context(tmp_path))
+        assert not list((tmp_path / "checkpoint").iterdir())
+
+
+class TestBuild:
+    def test_refuses_a_base_model_that_cannot_be_loaded(
+        self, root: Path, domains: Sequence[Domain], tmp_path: Path
+    ) -> None:
+        (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+        with pytest.raises(OptionsError, match=r"objective\.base_model: .* cannot be loaded"):
+            settings(tmp_path).build(domains, root)
+
+    def test_refuses_rows_longer_than_the_model_reads(self, base: Path, root: Path, domains: Sequence[Domain]) -> None:
+        with pytest.raises(OptionsError, match=r"max_length is 65, .* at most 64"):
+            settings(base, max_length=65).build(domains, root)
+
+    def test_refuses_an_adapter_on_layers_that_are_not_there(
+        self, base: Path, root: Path, domains: Sequence[Domain]
+    ) -> None:
+        with pytest.raises(OptionsError, match=r"objective\.lora: .*no_such_layer"):
+            settings(base, lora={"target_modules": ["no_such_layer"]}).build(domains, root)
+
+    def test_refuses_a_gpu_that_is_not_there(
+        self, base: Path, root: Path, domains: Sequence[Domain], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+        with pytest.raises(OptionsError, match=r"gpus is 1, .* finds no GPU"):
+            settings(base, resources={"gpus": 1}).build(domains, root)
+
+    def test_refuses_bad_rows_with_file_and_line(self, base: Path, tmp_path: Path) -> None:
+        (tmp_path / "bad.jsonl").write_text('{"instruction": "a"}\n')
+        with pytest.raises(DataError, match=r"bad\.jsonl:1: lacks 'output'"):
+            settings(base).build([Domain(name="a", test=(Path("bad.jsonl"),))], tmp_path)
+
+    def test_says_how_many_rows_it_cuts(self, base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        rows = [*rows_of("colours", 3, "x"), Row("long " * 50, "red", "red")]
+        write_rows(tmp_path / "rows.jsonl", rows)
+        settings(base).build([Domain(name="colours", test=(Path("rows.jsonl"),))], tmp_path)
+        assert "1 of 4 rows of 'colours' are cut to 48 tokens" in caplog.text

@@ -1,0 +1,65 @@
+"""Small studies that really run: their trainer is a program that takes a few hundredths of a second."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ratio_search.spec import StudySpec
+
+TRAINER = Path(__file__).parents[1] / "trainers" / "ledger.py"
+DOMAINS = {"support": 30, "legal": 20, "manuals": 10}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallStudy:
+    """A study file with its data, and the ledger that its trainer writes."""
+
+    file: Path
+    runs: Path
+    ledger: Path
+
+    @property
+    def spec(self) -> StudySpec:
+        return StudySpec.load(self.file)
+
+    @property
+    def evaluated(self) -> list[str]:
+        """The jobs that the trainer finished, in order, with repeats."""
+        return [line.split()[0] for line in self.ledger.read_text().splitlines()] if self.ledger.exists() else []
+
+
+@pytest.fixture
+def small_study(tmp_path: Path) -> Callable[..., SmallStudy]:
+    """Makes a study; keywords replace keys of the study file, `modes` says what goes wrong in the trainer."""
+
+    def make(*modes: str, **keys: Any) -> SmallStudy:
+        data = tmp_path / "data"
+        data.mkdir(exist_ok=True)
+        for name, size in DOMAINS.items():
+            for split, rows in (("train", size), ("test", 5)):
+                lines = [{"instruction": f"{name} {split} {i}", "output": "yes", "label": "yes"} for i in range(rows)]
+                text = "".join(f"{json.dumps(line)}\n" for line in lines)
+                (data / f"{name}.{split}.jsonl").write_text(text)
+        ledger = tmp_path / "ledger"
+        file = tmp_path / "study.yaml"
+        document = {
+            "name": "small",
+            "domains": {
+                name: {"train": f"data/{name}.train.jsonl", "test": f"data/{name}.test.jsonl"} for name in DOMAINS
+            },
+            "objective": {"kind": "command", "argv": [sys.executable, str(TRAINER), str(ledger), *modes], "rows": 60},
+            "metrics": [{"name": f"{name}/accuracy"} for name in DOMAINS],
+            "search": {"trials": 6, "parallel": 2},
+        }
+        file.write_text(yaml.safe_dump({**document, **keys}, sort_keys=False))
+        return SmallStudy(file=file, runs=tmp_path / "runs", ledger=ledger)
+
+    return make

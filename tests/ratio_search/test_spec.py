@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from objectives.data import Row
+from objectives.errors import OptionsError
+from objectives.metrics import Comparison, Goal
+from objectives.mixture import Mixture
+from ratio_search.errors import SpecError
+from ratio_search.spec import StudySpec
+
+ROOT = Path("/data")
+DOCUMENT: dict[str, Any] = {
+    "name": "support-legal",
+    "domains": {
+        "support": {"train": "support.jsonl", "test": ["support.test.jsonl"], "final": "support.final.jsonl"},
+        "legal": {"train": ["legal-1.jsonl", "/elsewhere/legal-2.jsonl"], "test": "legal.test.jsonl"},
+        "manuals": {"train": "manuals.jsonl"},
+        "general": {"test": "general.jsonl"},
+    },
+    "objective": {"kind": "hf"},
+    "metrics": [
+        {"name": "support/f1", "weight": 2},
+        {"name": "legal/perplexity"},
+        {"name": "general/exact_match", "guard": 0.02},
+    ],
+}
+
+
+def edited(*changes: tuple[str, Any]) -> str:
+    """The valid file with values put at dotted paths; list positions are numbers, and `-` appends."""
+    document = copy.deepcopy(DOCUMENT)
+    for path, value in changes:
+        place: Any = document
+        *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+        for part in parents:
+            place = place.setdefault(part, {}) if isinstance(place, dict) else place[part]
+        if last == "-":
+            place.append(value)
+        else:
+            place[last] = value
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def spec(*changes: tuple[str, Any]) -> StudySpec:
+    return StudySpec.parse(edited(*changes), ROOT)
+
+
+def refusal(*changes: tuple[str, Any]) -> str:
+    with pytest.raises(SpecError) as error:
+        StudySpec.parse(edited(*changes), ROOT, source="study.yaml")
+    source, _, message = str(error.value).partition(":\n")
+    assert source == "study.yaml"
+    return message
+
+
+class TestValues:
+    def test_paths_start_at_the_root_unless_they_are_absolute(self) -> None:
+        support, legal, manuals, general = spec().domains
+        assert support.train == (ROOT / "support.jsonl",)
+        assert support.final == (ROOT / "support.final.jsonl",)
+        assert legal.train == (ROOT / "legal-1.jsonl", Path("/elsewhere/legal-2.jsonl"))
+        assert manuals.test == ()
+        assert general.train == ()
+
+    def test_a_tilde_is_the_home_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", "/home/somebody")
+        found = spec(("domains.support.train", "~/support.jsonl"))
+        assert found.domains[0].train == (Path("/home/somebody/support.jsonl"),)
+
+    def test_domains_without_train_files_have_no_share(self) -> None:
+        assert [domain.name for domain in spec().mixed] == ["support", "legal", "manuals"]
+
+    def test_bounds_reach_the_domains(self) -> None:
+        found = spec(("domains.support.share", [0.1, 0.8]), ("domains.legal.share", 0.1))
+        assert [(d.lower, d.upper) for d in found.mixed] == [(0.1, 0.8), (0.1, 0.1), (0.0, 1.0)]
+
+    def test_a_metric_follows_from_its_name(self) -> None:
+        f1, perplexity, exact_match = spec().metrics
+        assert (f1.goal, f1.comparison, f1.scale, f1.weight, f1.upper) == (
+            Goal.MAXIMIZE,
+            Comparison.DIFFERENCE,
+            1.0,
+            2.0,
+            1.0,
+        )
+        assert (perplexity.goal, perplexity.comparison) == (Goal.MINIMIZE, Comparison.LOG_RATIO)
+        assert (perplexity.weight, perplexity.upper) == (1.0, None)
+        assert (exact_match.weight, exact_match.guard) == (0.0, 0.02), "a domain that is only tested is only guarded"
+
+    def test_a_stated_scale_compares_by_difference_in_any_units(self) -> None:
+        (metric,) = spec(("metrics", [{"name": "legal/perplexity", "scale": 5}])).metrics
+        assert (metric.comparison, metric.scale, metric.upper) == (Comparison.DIFFERENCE, 5.0, None)
+
+    def test_a_metric_of_ones_own_states_goal_and_scale(self) -> None:
+        (metric,) = spec(("metrics", [{"name": "legal/bleu", "goal": "maximize", "scale": 10}])).metrics
+        assert (metric.goal, metric.scale, metric.domain) == (Goal.MAXIMIZE, 10.0, "legal")
+
+    def test_domains_that_current_does_not_name_have_share_0(self) -> None:
+        current = spec(("current", {"manuals": 0.25, "support": 0.75})).current
+        assert current == Mixture.of({"support": 0.75, "legal": 0.0, "manuals": 0.25})
+
+    def test_load_reads_the_file_and_starts_paths_in_its_folder(self, tmp_path: Path) -> None:
+        file = tmp_path / "study.yaml"
+        file.write_text(edited())
+        found = StudySpec.load(file)
+        assert (found.root, found.text) == (tmp_path.resolve(), edited())
+
+
+class TestWhatIsRefused:
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            (
+                [("domains.manuals", {})],
+                "domains.manuals: expected train files, or test files to watch; found neither",
+            ),
+            (
+                [("domains", {"a": {"train": "a", "test": "a"}, "b": {"test": "b"}})],
+                "domains: expected at least two domains with train files to mix, found only 'a'",
+            ),
+            ([("domains", {})], "domains: expected at least two domains with train files to mix, found none"),
+            (
+                [("domains.general.share", [0, 1])],
+                "domains.general.share: a domain without train files has no share; remove it, or add train files",
+            ),
+            (
+                [("domains.legal.test", "~nobody-has-this-name/x")],
+                "domains.legal.test: found ~nobody-has-this-name/x, but '~' leads to no home folder; write it out",
+            ),
+            ([("current", {"legl": 1})], "current.legl: 'legl' is no domain with train files; did you mean 'legal'?"),
+            (
+                [("current", {"general": 1})],
+                "current.general: 'general' is no domain with train files; known are support, legal, manuals",
+            ),
+            (
+                [("current", {"support": 0.5, "legal": 0.6})],
+                "current: shares must sum to 1, found 1.1 (support 0.5, legal 0.6, manuals 0)",
+            ),
+            ([("current", {})], "current: shares must sum to 1, found 0 (support 0, legal 0, manuals 0)"),
+            ([("objective", {})], "objective.kind: expected one of command, hf, found nothing"),
+            ([("objective.kind", ["hf"])], "objective.kind: expected one of command, hf, found ['hf']"),
+            (
+                [("objective.kind", "hff")],
+                "objective.kind: unknown kind of objective 'hff'; did you mean 'hf'? known are command, hf",
+            ),
+            ([("objective.step", 3)], "objective.step: unknown key; did you mean 'steps'?"),
+            ([("objective.resources.gpu", 1)], "objective.resources.gpu: unknown key; did you mean 'gpus'?"),
+            ([("objective.steps", "many")], "objective.steps: expected a whole number, found 'many'"),
+            ([("objective.steps", -3)], "objective.steps: expected a number of at least 1, found -3"),
+            (
+                [("objective.learning_rate", float("nan"))],
+                "objective.learning_rate: expected a finite number, found nan",
+            ),
+            ([("metrics.0.name", "f1")], "metrics[0].name: expected '<domain>/<metric>', found 'f1'"),
+            ([("metrics.0.name", "support/")], "metrics[0].name: expected '<domain>/<metric>', found 'support/'"),
+            ([("metrics.0.name", "suport/f1")], "metrics[0].name: 'suport' is no domain; did you mean 'support'?"),
+            (
+                [("metrics.0.name", "x/f1")],
+                "metrics[0].name: 'x' is no domain; known are support, legal, manuals, general",
+            ),
+            (
+                [("metrics.1.name", "legal/perplexty")],
+                "metrics[1].name: 'perplexty' is not a known metric; did you mean 'legal/perplexity'? known are "
+                "accuracy, f1, exact_match, perplexity, loss; a metric of your own must state its goal and scale",
+            ),
+            (
+                [("metrics.1", {"name": "legal/bleu", "goal": "maximize"})],
+                "metrics[1].name: 'bleu' is not a known metric; known are accuracy, f1, exact_match, perplexity, "
+                "loss; a metric of your own must state its goal and scale",
+            ),
+            (
+                [("metrics.0.name", "manuals/f1")],
+                "metrics[0].name: 'manuals/f1' needs test files to be measured on; add domains.manuals.test",
+            ),
+            (
+                [("metrics.-", {"name": "support/f1"})],
+                "metrics[3].name: 'support/f1' stands here twice; remove one",
+            ),
+            (
+                [("metrics.2.weight", 1)],
+                "metrics[2].weight: 'general' has no train files, so it can only be guarded; remove the weight",
+            ),
+            (
+                [("metrics.0.reference", 81)],
+                "metrics[0].reference: support/f1: expected a value from 0 to 1, found 81; report a rate, or state a "
+                "scale for this metric to use other units",
+            ),
+            (
+                [("metrics.1.reference", 0)],
+                "metrics[1].reference: legal/perplexity: expected a value above 0, found 0; state a scale for this "
+                "metric to compare by difference",
+            ),
+            (
+                [("metrics", [])],
+                "metrics: expected at least one with a weight above 0, of a domain with train files",
+            ),
+            (
+                [("metrics.0.weight", 0), ("metrics.1.weight", 0)],
+                "metrics: expected at least one with a weight above 0, of a domain with train files",
+            ),
+            (
+                [("baseline", False), ("metrics.1.reference", 9)],
+                "baseline: without the untuned baseline every metric must state its reference; add one to "
+                "support/f1, general/exact_match",
+            ),
+        ],
+    )
+    def test_the_dotted_path_and_what_to_do_are_named(self, changes: list[tuple[str, Any]], message: str) -> None:
+        assert refusal(*changes) == message
+
+    @pytest.mark.parametrize(
+        "shares", [{"support": [0.7, 1], "legal": [0.6, 1]}, {"support": 0.3, "legal": [0, 0.3], "manuals": [0, 0.3]}]
+    )
+    def test_bounds_that_cannot_sum_to_1(self, shares: dict[str, Any]) -> None:
+        message = refusal(*((f"domains.{name}.share", share) for name, share in shares.items()))
+        assert message.startswith("domains.*.share: ")
+        assert "1" in message
+
+    def test_problems_of_the_yaml_name_the_file_too(self, tmp_path: Path) -> None:
+        file = tmp_path / "bad.yaml"
+        file.write_text("name: a\nname: b\n")
+        with pytest.raises(SpecError, match=r"bad\.yaml:\nline 2: the key 'name' stands twice here; remove one"):
+            StudySpec.load(file)
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        st.sampled_from(["name", "domains.legal.train", "metrics.0.name", "current.legal", "objective.base_model"]),
+        st.text(max_size=12) | st.floats() | st.lists(st.text(max_size=3), max_size=2),
+    )
+    def test_any_value_gives_a_study_or_this_error(self, path: str, value: Any) -> None:
+        try:
+            assert spec((path, value)).name
+        except SpecError as error:
+            assert str(error).startswith("study file:\n")
+
+
+class TestWhatTheObjectiveCanMeasure:
+    TEXT, LABELLED = Row("i", "o"), Row("i", "yes", "yes")
+
+    def test_metrics_that_it_produces_pass(self) -> None:
+        spec().check_produced({"support": [self.LABELLED], "legal": [self.TEXT], "general": [self.TEXT]})
+
+    def test_labels_are_needed_in_every_row(self) -> None:
+        rows = {"support": [self.LABELLED, self.TEXT], "legal": [self.TEXT], "general": [self.TEXT]}
+        with pytest.raises(SpecError) as error:
+            spec().check_produced(rows)
+        assert str(error.value) == (
+            "metrics[0].name: 'support/f1' needs a label in every test row of 'support'; "
+            "possible are support/exact_match, support/perplexity"
+        )
+
+    def test_a_metric_that_it_does_not_know(self) -> None:
+        own = spec(("metrics.1", {"name": "legal/bleu", "goal": "maximize", "scale": 1}))
+        with pytest.raises(SpecError) as error:
+            own.check_produced({"support": [self.LABELLED], "legal": [self.TEXT], "general": [self.TEXT]})
+        assert str(error.value) == (
+            "metrics[1].name: 'legal/bleu' is nothing that objective 'hf' can measure; "
+            "possible are legal/exact_match, legal/perplexity"
+        )
+
+
+class TestBaseModel:
+    @pytest.mark.parametrize(
+        ("made", "found"), [(False, "is no folder"), (True, r"has no config\.json")], ids=["missing", "empty"]
+    )
+    def test_a_folder_without_a_model_is_refused(self, made: bool, found: str, tmp_path: Path) -> None:
+        if made:
+            (tmp_path / "models" / "base").mkdir(parents=True)
+        backend = StudySpec.parse(edited(("objective.base_model", "./models/base")), tmp_path).backend
+        with pytest.raises(OptionsError, match=rf"objective\.base_model: .*models/base {found}; expected the folder"):
+            backend.check(tmp_path)
+
+    def test_a_hub_name_that_is_not_cached_is_refused_when_offline(self, tmp_path: Path) -> None:
+        """In a fresh process, as the hub's client reads its settings once; nothing heavy may be imported."""
+        file = tmp_path / "study.yaml"
+        file.write_text(edited(("objective.base_model", "nobody/nothing")))
+        program = (
+            "import sys\n"
+            "from objectives.errors import OptionsError\n"
+            "from ratio_search.spec import StudySpec\n"
+            f"spec = StudySpec.load({str(file)!r})\n"
+            "try:\n"
+            "    spec.backend.check(spec.root)\n"
+            "except OptionsError as error:\n"
+            "    print(error)\n"
+            "print(sorted({'torch', 'transformers', 'peft', 'ray', 'optuna'} & set(sys.modules)))\n"
+        )
+        environment = {"PATH": "", "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=environment,
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+        )
+        message, imported = done.stdout.splitlines()
+        assert message.startswith("objective.base_model: 'nobody/nothing' is neither a folder under")
+        assert imported == "[]"
+
+
+class TestIdentityAndPolicy:
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            [("objective.steps", 200)],
+            [("objective.base_model", "other/model")],
+            [("objective.lora.rank", 4)],
+            [("metrics.1.name", "legal/exact_match")],
+            [("metrics.-", {"name": "support/accuracy"})],
+            [("metrics.0.goal", "minimize")],
+            [("domains.books", {"train": "books.jsonl"})],
+            [("domains.manuals", {"test": "manuals.jsonl"})],
+            [("search.seed", 1)],
+        ],
+    )
+    def test_what_results_depend_on_is_identity(self, changes: list[tuple[str, Any]]) -> None:
+        assert spec(*changes).identity != spec().identity
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            [("search.trials", 48)],
+            [("search.parallel", 4)],
+            [("budget.hours", 3)],
+            [("keep.best", 5)],
+            [("keep.disk_gb", 3)],
+            [("balance.kind", "weighted")],
+            [("balance.mean", 0.05)],
+            [("metrics.0.weight", 3)],
+            [("metrics.0.guard", 0.1)],
+            [("metrics.0.reference", 0.5)],
+            [("metrics.0.scale", 2)],
+            [("domains.support.share", [0.1, 0.8])],
+            [("domains.support.share", 0.2)],
+            [("current", {"legal": 1})],
+            [("objective.resources.cpus", 2)],
+            [("objective.threads", 2)],
+            [("objective.micro_batch_size", 4)],
+            [("baseline", False), *((f"metrics.{i}.reference", 0.5) for i in range(3))],
+        ],
+    )
+    def test_what_may_change_while_the_study_runs_is_policy(self, changes: list[tuple[str, Any]]) -> None:
+        assert spec(*changes).identity == spec().identity
+        assert spec(*changes).policy != spec().policy
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            [("domains.support.train", "moved/support.jsonl")],
+            [("domains.support.final", "moved/final.jsonl")],
+            [("objective.steps", 150)],
+            [("search.trials", 24)],
+            [("metrics.1.weight", 1.0)],
+            [("metrics.1.goal", "minimize")],
+            [("domains.support.share", [0, 1])],
+        ],
+    )
+    def test_places_of_files_and_stated_defaults_are_neither(self, changes: list[tuple[str, Any]]) -> None:
+        assert (spec(*changes).identity, spec(*changes).policy) == (spec().identity, spec().policy)
+
+    def test_every_setting_of_the_objective_is_one_or_the_other(self) -> None:
+        found = spec()
+        identity, policy = set(found.identity["objective"]), set(found.policy["objective"])
+        assert identity | policy == set(type(found.backend).model_fields)
+        assert not identity & policy

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import optuna
+import pytest
+
+from objectives.base import Job, JobKind, Seeds
+from objectives.mixture import Mixture
+from ratio_search.errors import StudyError
+from ratio_search.storage import StudyFolder, find, studies
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    path = tmp_path / "runs" / "small"
+    path.mkdir(parents=True)
+    return StudyFolder(path)
+
+
+def study_at(path: Path) -> Path:
+    path.mkdir(parents=True)
+    (path / "manifest.json").write_text('{"format": 1}\n')
+    return path
+
+
+def job(attempt: int) -> Job:
+    return Job(
+        id="trial-0003",
+        kind=JobKind.TRIAL,
+        mixture=Mixture.uniform(["a", "b"]),
+        seeds=Seeds(data=1, training=2),
+        attempt=attempt,
+    )
+
+
+class TestManifest:
+    def test_it_is_what_the_file_holds(self, folder: StudyFolder) -> None:
+        assert not folder.exists
+        folder.manifest_file.write_text('{"format": 1}')
+        assert folder.exists
+        assert folder.manifest() == {"format": 1}
+
+    def test_a_folder_without_it_is_no_study(self, folder: StudyFolder) -> None:
+        with pytest.raises(StudyError, match=r"runs/small: no study here; `ratio-search runs` lists those"):
+            folder.manifest()
+
+    @pytest.mark.parametrize(
+        ("content", "found"),
+        [
+            (b"{", r"cannot be read \(Expecting"),
+            (b"\xff{}", r"cannot be read \('utf-8' codec"),
+            (b"[1]", r"expected an object, found \[1\]"),
+        ],
+    )
+    def test_a_damaged_one_is_named(self, folder: StudyFolder, content: bytes, found: str) -> None:
+        folder.manifest_file.write_bytes(content)
+        with pytest.raises(StudyError, match=rf"small/manifest\.json: {found}.*; restore it from a copy"):
+            folder.manifest()
+
+
+class TestAttempt:
+    def test_the_first_one_starts_from_nothing(self, folder: StudyFolder) -> None:
+        attempt = folder.attempt(job(1))
+        assert attempt.folder == folder.path / "jobs" / "trial-0003" / "attempt-1"
+        assert attempt.previous is None
+
+    def test_a_later_one_goes_on_from_the_last_that_left_a_checkpoint(self, folder: StudyFolder) -> None:
+        for number, parts in {1: "checkpoint", 2: "checkpoint", 3: "", 5: "checkpoint"}.items():
+            (folder.path / "jobs" / "trial-0003" / f"attempt-{number}" / parts).mkdir(parents=True)
+        attempt = folder.attempt(job(4))
+        assert attempt.folder.name == "attempt-4"
+        assert attempt.previous == attempt.folder.with_name("attempt-2")
+
+    def test_there_may_be_no_checkpoint_at_all(self, folder: StudyFolder) -> None:
+        (folder.path / "jobs" / "trial-0003" / "attempt-1").mkdir(parents=True)
+        assert folder.attempt(job(2)).previous is None
+
+
+class TestLog:
+    def test_each_event_is_a_line_with_its_time(self, folder: StudyFolder) -> None:
+        folder.log("created")
+        folder.log("started", policy_changed=["search.trials: was 24, is 48"])
+        first, second = map(json.loads, (folder.path / "history.jsonl").read_text().splitlines())
+        assert first.keys() == {"time", "event"}
+        assert (second["event"], second["policy_changed"]) == ("started", ["search.trials: was 24, is 48"])
+        assert first["time"] <= second["time"]
+        assert second["time"].endswith("+00:00")
+
+
+class TestDatabase:
+    def test_it_keeps_a_write_ahead_log(self, folder: StudyFolder) -> None:
+        folder.create_storage().engine.dispose()
+        connection = sqlite3.connect(folder.database)
+        try:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        finally:
+            connection.close()
+
+    @pytest.mark.parametrize("name", ["small", "a b%20#d&é"])
+    def test_what_is_written_is_read_again_whatever_the_folder_is_called(self, tmp_path: Path, name: str) -> None:
+        folder = StudyFolder(tmp_path / name)
+        folder.path.mkdir()
+        made = folder.create_storage()
+        optuna.create_study(study_name="small", storage=made)
+        made.remove_session()
+        made.engine.dispose()
+        opened = folder.storage()
+        assert [study.study_name for study in opened.get_all_studies()] == ["small"]
+        opened.remove_session()
+        opened.engine.dispose()
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        assert folder.database in folder.path.iterdir()
+
+    def test_a_missing_one_is_named_and_not_made(self, folder: StudyFolder) -> None:
+        with pytest.raises(StudyError, match=r"small/study\.db: the study's database is not there; restore"):
+            folder.storage()
+        assert not folder.database.exists()
+
+    def test_a_damaged_one_is_named(self, folder: StudyFolder) -> None:
+        folder.database.write_bytes(b"not a database" * 100)
+        with pytest.raises(
+            StudyError, match=r"small/study\.db: cannot be opened \(file is not a database\); restore it from a copy"
+        ):
+            folder.storage()
+
+
+class TestFinding:
+    def test_studies_are_listed_by_name_and_nothing_else_is(self, tmp_path: Path) -> None:
+        for name in ("b", "a", ".c.4711.partial"):
+            study_at(tmp_path / name)
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "file").write_text("")
+        assert [folder.path.name for folder in studies(tmp_path)] == ["a", "b"]
+
+    def test_a_folder_of_runs_that_is_not_there_has_none(self, tmp_path: Path) -> None:
+        assert studies(tmp_path / "runs") == []
+
+    def test_a_study_is_found_by_name_or_by_folder(self, tmp_path: Path) -> None:
+        path = study_at(tmp_path / "runs" / "quickstart")
+        assert find("quickstart", tmp_path / "runs").path == path
+        assert find(str(path), tmp_path / "elsewhere").path == path
+
+    def test_a_near_name_is_suggested(self, tmp_path: Path) -> None:
+        study_at(tmp_path / "quickstart")
+        with pytest.raises(StudyError, match=r"no study 'quikstart' in .*; did you mean 'quickstart'\?"):
+            find("quikstart", tmp_path)
+
+    @pytest.mark.parametrize(("made", "found"), [([], "none"), (["a", "b"], "a, b")])
+    def test_otherwise_those_that_are_there_are_named(self, tmp_path: Path, made: list[str], found: str) -> None:
+        for name in made:
+            study_at(tmp_path / name)
+        with pytest.raises(StudyError, match=rf"no study 'quickstart' in .*; found {found} there"):
+            find("quickstart", tmp_path)

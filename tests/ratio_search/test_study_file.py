@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ratio_search.errors import SpecError
+from ratio_search.study_file import NAME, StudyFile, parse, read
+
+DOCUMENT: dict[str, Any] = {
+    "name": "support-legal",
+    "domains": {
+        "support": {"train": "support.jsonl", "test": "support.test.jsonl", "share": [0.1, 0.8]},
+        "legal": {"train": ["legal-1.jsonl", "legal-2.jsonl"]},
+    },
+    "objective": {"kind": "hf"},
+    "metrics": [{"name": "support/f1", "weight": 2}],
+    "current": {"support": 0.5, "legal": 0.5},
+    "balance": {"kind": "worst", "mean": 0.05},
+    "search": {"trials": 12},
+    "budget": {"hours": 8},
+    "keep": {"best": 1},
+}
+TEXT = yaml.safe_dump(DOCUMENT, sort_keys=False)
+NOT_A_PLAIN_NAME = "expected a plain name (1 to 64 letters, digits, '.', '_' and '-', the first a letter or digit)"
+NOT_BOUNDS = "expected [lowest, highest] with 0 <= lowest <= highest <= 1, or one number that fixes the share"
+
+
+def edited(path: str, value: str) -> str:
+    """The valid file with the YAML `value` put at a dotted path; list positions are numbers."""
+    document = copy.deepcopy(DOCUMENT)
+    place: Any = document
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    for part in parents:
+        place = place[part]
+    place[last] = "<value>"
+    return yaml.safe_dump(document, sort_keys=False).replace("<value>", value)
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(SpecError) as error:
+        parse(text)
+    return str(error.value)
+
+
+class TestWhatIsAccepted:
+    def test_only_four_keys_are_needed(self) -> None:
+        file = parse("name: a\ndomains: {x: {}, y: {}}\nobjective: {kind: hf}\nmetrics: [{name: x/f1}]\n")
+        assert (file.search.trials, file.search.parallel, file.search.seed) == (24, 2, 0)
+        assert (file.baseline, file.balance.kind, file.balance.mean) == (True, "worst", 0.0)
+        assert (file.budget.hours, file.keep.best, file.current) == (None, 2, None)
+
+    def test_one_file_or_a_list_of_files(self) -> None:
+        domains = parse(TEXT).domains
+        assert domains["support"].train == ("support.jsonl",)
+        assert domains["legal"].train == ("legal-1.jsonl", "legal-2.jsonl")
+
+    @pytest.mark.parametrize(
+        ("share", "bounds"),
+        [("[0.1, 0.8]", (0.1, 0.8)), ("0.3", (0.3, 0.3)), ("1", (1.0, 1.0)), ("[1e-3, 8e-1]", (0.001, 0.8))],
+    )
+    def test_a_share_is_a_pair_of_bounds_or_one_number_that_fixes_it(
+        self, share: str, bounds: tuple[float, float]
+    ) -> None:
+        assert parse(edited("domains.support.share", share)).domains["support"].share == bounds
+
+    @pytest.mark.parametrize(
+        ("written", "number"), [("1e-3", 0.001), ("1E+2", 100.0), ("+.5", 0.5), ("5.", 5.0), ("010", 10.0)]
+    )
+    def test_numbers_are_those_of_yaml_1_2(self, written: str, number: float) -> None:
+        """PyYAML alone takes 1e-3 for text and 010 for 8."""
+        assert parse(edited("budget.hours", written)).budget.hours == number
+
+    @pytest.mark.parametrize("name", ["a", "0a", "support-legal_v1.2", "2024-01-31", "1e5x", "x" * 64])
+    def test_plain_names(self, name: str) -> None:
+        assert parse(edited("name", name)).name == name
+
+    def test_an_anchor_can_be_merged_and_overridden(self) -> None:
+        domains = "{support: &usual {train: a.jsonl, test: b.jsonl}, legal: {<<: *usual, train: c.jsonl}}"
+        legal = parse(edited("domains", domains)).domains["legal"]
+        assert (legal.train, legal.test) == (("c.jsonl",), ("b.jsonl",))
+
+
+class TestWhatIsRefused:
+    @pytest.mark.parametrize("name", ["../x", "a/b", "''", ".hidden", "x" * 65, "a b", "-a", "é", '"a\\n"', "[a]"])
+    def test_a_study_name_that_is_not_plain(self, name: str) -> None:
+        assert refusal(edited("name", name)).startswith(f"name: {NOT_A_PLAIN_NAME}, found ")
+
+    @pytest.mark.parametrize(("name", "found"), [("12", "12"), ("no", "false"), ("1e5", "100000.0")])
+    def test_a_name_that_yaml_takes_for_something_else_is_to_be_quoted(self, name: str, found: str) -> None:
+        assert refusal(edited("name", name)) == f"name: {NOT_A_PLAIN_NAME}, found {found}; put it in quotes"
+
+    def test_a_domain_name_that_is_not_plain(self) -> None:
+        text = edited("domains", "{a b: {}, legal/x: {}}")
+        assert refusal(text).splitlines() == [
+            f"domains.a b: {NOT_A_PLAIN_NAME}, found 'a b'",
+            f"domains.legal/x: {NOT_A_PLAIN_NAME}, found 'legal/x'",
+        ]
+
+    @pytest.mark.parametrize(
+        ("path", "value", "message"),
+        [
+            ("serach", "{}", "serach: unknown key; did you mean 'search'?"),
+            (
+                "zzz",
+                "1",
+                "zzz: unknown key; known are name, domains, objective, metrics, current, baseline, balance, search, "
+                "budget, keep",
+            ),
+            ("domains.legal.trian", "x", "domains.legal.trian: unknown key; did you mean 'train'?"),
+            ("domains", "{test: {shar: 1}}", "domains.test.shar: unknown key; did you mean 'share'?"),
+            ("metrics.0.wieght", "1", "metrics[0].wieght: unknown key; did you mean 'weight'?"),
+            ("search.trails", "3", "search.trails: unknown key; did you mean 'trials'?"),
+            ("budget.usd", "-200", "budget.usd: unknown key; known are hours"),
+        ],
+    )
+    def test_an_unknown_key_is_met_with_the_nearest_known_one(self, path: str, value: str, message: str) -> None:
+        assert refusal(edited(path, value)) == message
+
+    @pytest.mark.parametrize(
+        ("path", "value", "message"),
+        [
+            ("domains", "[support, legal]", "domains: expected keys with values, found ['support', 'legal']"),
+            ("domains.legal", "null", "domains.legal: expected keys with values, found nothing"),
+            ("objective", "hf", "objective: expected keys with values, found 'hf'"),
+            ("metrics", "{name: x/f1}", "metrics: expected a list, found {'name': 'x/f1'}"),
+            ("metrics.0", "x/f1", "metrics[0]: expected keys with values, found 'x/f1'"),
+            ("metrics.0.name", "3", "metrics[0].name: expected text, found 3"),
+            ("metrics.0.goal", "max", "metrics[0].goal: expected 'maximize' or 'minimize', found 'max'"),
+            ("metrics.0.weight", "-1", "metrics[0].weight: expected a number of at least 0, found -1"),
+            ("metrics.0.weight", "'2'", "metrics[0].weight: expected a number, found '2'"),
+            ("metrics.0.weight", "yes", "metrics[0].weight: expected a number, found true"),
+            ("metrics.0.weight", ".nan", "metrics[0].weight: expected a finite number, found nan"),
+            ("metrics.0.scale", "0", "metrics[0].scale: expected a number above 0, found 0"),
+            ("metrics.0.guard", "-0.1", "metrics[0].guard: expected a number of at least 0, found -0.1"),
+            ("metrics.0.reference", "-.inf", "metrics[0].reference: expected a finite number, found -inf"),
+            ("current.legal", "half", "current.legal: expected a number, found 'half'"),
+            ("current.legal", "-0.5", "current.legal: expected a number of at least 0, found -0.5"),
+            ("baseline", "maybe", "baseline: expected true or false, found 'maybe'"),
+            ("balance.kind", "best", "balance.kind: expected 'worst' or 'weighted', found 'best'"),
+            ("balance.mean", "-1", "balance.mean: expected a number of at least 0, found -1"),
+            ("search.trials", "-1", "search.trials: expected a number of at least 1, found -1"),
+            ("search.trials", "1.5", "search.trials: expected a whole number, found 1.5"),
+            ("search.trials", "true", "search.trials: expected a whole number, found true"),
+            ("search.parallel", "0", "search.parallel: expected a number of at least 1, found 0"),
+            ("search.seed", "4294967296", "search.seed: expected a number below 4294967296, found 4294967296"),
+            ("budget.hours", "-8", "budget.hours: expected a number above 0, found -8"),
+            ("budget.hours", ".inf", "budget.hours: expected a finite number, found inf"),
+            ("budget.hours", "1:30", "budget.hours: expected a number, found '1:30'"),
+            ("keep.best", "-1", "keep.best: expected a number of at least 0, found -1"),
+            ("keep.disk_gb", "0", "keep.disk_gb: expected a number above 0, found 0"),
+        ],
+    )
+    def test_a_value_that_is_not_what_its_key_expects(self, path: str, value: str, message: str) -> None:
+        assert refusal(edited(path, value)) == message
+
+    @pytest.mark.parametrize(
+        "share", ["[0.8, 0.2]", "[0.1]", "[0, 0.1, 1]", "-0.1", "[0, 1.5]", "[.nan, 1]", ".inf", "true", "'0.3'", "[]"]
+    )
+    def test_a_share_that_is_no_bounds(self, share: str) -> None:
+        message = refusal(edited("domains.legal.share", share))
+        assert message.startswith(f"domains.legal.share: {NOT_BOUNDS}, found ")
+
+    @pytest.mark.parametrize("files", ["''", "[]", "3", "[a.jsonl, 3]", "{a: b}", '"a\\0b"', "null"])
+    def test_files_that_are_no_paths(self, files: str) -> None:
+        message = refusal(edited("domains.legal.train", files))
+        assert message.startswith("domains.legal.train: expected a path or a list of paths, found ")
+
+    def test_all_problems_are_listed_at_once(self) -> None:
+        assert refusal("name: a b\ndomains: {}\nobjective: {}\nserach: 1\n").splitlines() == [
+            f"name: {NOT_A_PLAIN_NAME}, found 'a b'",
+            "metrics: required, but not there; add it",
+            "serach: unknown key; did you mean 'search'?",
+        ]
+
+
+class TestWhatIsNotYaml:
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "expected keys such as name, domains, objective and metrics, found nothing"),
+            ("- a\n", "expected keys such as name, domains, objective and metrics, found ['a']"),
+            ("name: a: b\n", "line 1, column 8: not YAML: mapping values are not allowed here"),
+            ("name:\n\tx: 1\n", r"line 2, column 1: not YAML: found character '\t' that cannot start any token"),
+            ("name: *nope\n", "line 1, column 7: not YAML: found undefined alias 'nope'"),
+            ("name: s\nname: t\n", "line 2: the key 'name' stands twice here; remove one"),
+            ("domains:\n  a: {}\n  b: {}\n  a: {}\n", "line 4: the key 'a' stands twice here; remove one"),
+            ("domains:\n  no: {}\n", "line 2: keys must be text, found 'no'; put it in quotes"),
+            ("1: a\n", "line 1: keys must be text, found '1'; put it in quotes"),
+            ("null: a\n", "line 1: keys must be text, found 'null'; put it in quotes"),
+            ("? [a, b]\n: 1\n", "line 1: keys must be text, found a list or keys with values; put it in quotes"),
+            ("name: !!bool x\n", "not YAML that can be read: KeyError: 'x'"),
+        ],
+    )
+    def test_the_place_is_named(self, text: str, message: str) -> None:
+        assert refusal(text) == message
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "name: !!python/object/apply:pathlib.Path.touch [{file}]\n",
+            "!!python/object/apply:pathlib.Path.touch [{file}]\n",
+            "name: !!python/name:os.system ''\n",
+            "name: !!python/object/new:os.system [touch {file}]\n",
+        ],
+    )
+    def test_no_python_object_is_made(self, text: str, tmp_path: Path) -> None:
+        made = tmp_path / "made"
+        assert "could not determine a constructor for the tag" in refusal(text.replace("{file}", str(made)))
+        assert not made.exists()
+
+    def test_a_name_that_unfolds_into_gigabytes_is_shown_short(self) -> None:
+        lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+        lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+        message = refusal("\n".join([*lines, "name: *a11\n"]))
+        assert max(map(len, message.splitlines())) < 300
+
+    def test_a_value_that_contains_itself(self) -> None:
+        assert "search.trials: expected a whole number, found {'trials': {" in refusal("search: &s {trials: *s}\n")
+
+    def test_nesting_without_end(self) -> None:
+        assert "not YAML" in refusal("[" * 1500)
+
+
+class TestReading:
+    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(SpecError, match=r"study\.yaml: cannot be read \(No such file or directory\); expected a"):
+            read(tmp_path / "study.yaml")
+
+    def test_a_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(SpecError, match=r"cannot be read \(Is a directory\); expected a study file"):
+            read(tmp_path)
+
+    def test_invalid_utf_8(self, tmp_path: Path) -> None:
+        file = tmp_path / "study.yaml"
+        file.write_bytes(b"name: caf\xe9\n")
+        with pytest.raises(SpecError, match=r"study\.yaml: not valid UTF-8 \(byte 10 is 0xe9\); save it as UTF-8"):
+            read(file)
+
+    def test_what_windows_puts_before_utf_8_is_no_part_of_the_text(self, tmp_path: Path) -> None:
+        file = tmp_path / "study.yaml"
+        file.write_bytes(b"\xef\xbb\xbf" + TEXT.encode())
+        assert parse(read(file)) == parse(TEXT)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+)
+PATHS = st.sampled_from(
+    [
+        *DOCUMENT,
+        "domains.support",
+        "domains.support.share",
+        "domains.legal.train",
+        "metrics.0",
+        "metrics.0.name",
+        "metrics.0.weight",
+        "search.trials",
+        "search.seed",
+        "current.legal",
+    ]
+)
+
+
+def accepted_or_refused(text: str) -> None:
+    """Any exception but the one for bad study files fails the test."""
+    try:
+        file = parse(text)
+    except SpecError as error:
+        assert str(error)
+    else:
+        assert isinstance(file, StudyFile)
+        assert NAME.fullmatch(file.name)
+        assert all(0 <= low <= high <= 1 for d in file.domains.values() for low, high in [d.share or (0, 1)])
+        assert all(m.weight is None or (m.weight >= 0 and math.isfinite(m.weight)) for m in file.metrics)
+
+
+class TestFuzz:
+    @settings(max_examples=150, deadline=None)
+    @given(st.text())
+    def test_any_text(self, text: str) -> None:
+        accepted_or_refused(text)
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(st.sampled_from([*"{}[]:,-?!&*#|>'\"%@ \n", "!!int", "!!", "<<", "&a", "*a", "1", ".", "name"])))
+    def test_text_made_of_what_means_something_in_yaml(self, parts: list[str]) -> None:
+        accepted_or_refused("".join(parts))
+
+    @settings(max_examples=150, deadline=None)
+    @given(PATHS, VALUES)
+    def test_a_valid_file_with_any_value_in_any_place(self, path: str, value: Any) -> None:
+        accepted_or_refused(edited(path, yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()))
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.integers(0, len(TEXT)), st.integers(0, 20), st.text(max_size=5))
+    def test_a_valid_file_with_a_piece_replaced(self, start: int, length: int, piece: str) -> None:
+        accepted_or_refused(TEXT[:start] + piece + TEXT[start + length :])

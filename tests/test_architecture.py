@@ -1,0 +1,138 @@
+"""Who may import whom, in the whole source tree, lazily or not."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for package in ("objectives", "ratio_search")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+FENCES = {
+    "boto3": ("ratio_search/storage.py",),
+    "optuna": (
+        "ratio_search/jobs.py",
+        "ratio_search/sampler.py",
+        "ratio_search/storage.py",
+        "ratio_search/study.py",
+    ),
+    "peft": ("objectives/backends/hf/",),
+    "ray": ("ratio_search/runner.py",),
+    "rich": ("ratio_search/cli.py", "ratio_search/display.py", "ratio_search/driver.py", "ratio_search/report.py"),
+    "sklearn": ("objectives/metrics.py",),
+    "tokenizers": ("objectives/backends/hf/",),
+    "torch": ("objectives/backends/hf/",),
+    "transformers": ("objectives/backends/hf/",),
+    "typer": ("ratio_search/cli.py",),
+}
+"""A library that costs time or ties us down, and the only places that may import it."""
+
+APART = {
+    "ratio_search.runner": ("ratio_search.study", "ratio_search.search", "objectives.scorer"),
+    "ratio_search.sampler": ("ratio_search.study", "ratio_search.search", "ratio_search.runner"),
+    "ratio_search.space": ("ratio_search.spec", "ratio_search.study", "ratio_search.sampler"),
+    "ratio_search.spec": ("ratio_search.study", "ratio_search.storage", "ratio_search.runner", "ratio_search.search"),
+    "ratio_search.study": ("ratio_search.runner", "ratio_search.search", "ratio_search.recipe", "ratio_search.report"),
+    "ratio_search.storage": ("ratio_search.study", "ratio_search.search", "ratio_search.runner"),
+    "objectives.scorer": ("objectives.backends", "objectives.attempt"),
+    "objectives.data": ("objectives.base", "objectives.backends", "objectives.attempt"),
+}
+"""A module, and those above it that it must not know."""
+
+HEAVY = {"torch", "transformers", "peft", "sklearn", "scipy", "optuna", "ray", "ratio_search"}
+
+
+def imports(source: str) -> Iterator[str]:
+    """All that is imported at run time: modules, and the names that are taken from them as if they were modules."""
+    pending: list[ast.AST] = [ast.parse(source)]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            pending.extend(node.orelse)
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, "imports are absolute"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        pending.extend(ast.iter_child_nodes(node))
+
+
+def module(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+MODULES = {module(path): set(imports(source)) for path, source in SOURCES.items()}
+
+
+def inside(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    source = (
+        "import a.b\nfrom typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    import only_for_types\nelse:\n    import c\n"
+        "def f():\n    try:\n        from d import e\n    except ImportError:\n        import g as h\n"
+    )
+    assert set(imports(source)) == {"a.b", "typing", "typing.TYPE_CHECKING", "c", "d", "d.e", "g"}
+
+
+def test_the_source_tree_is_there() -> None:
+    assert {"objectives.base", "objectives.backends.hf", "ratio_search.study"} <= set(MODULES)
+
+
+def test_objectives_do_not_know_the_search() -> None:
+    for name, imported in MODULES.items():
+        if inside(name, "objectives"):
+            assert not {other for other in imported if inside(other, "ratio_search")}, name
+
+
+@pytest.mark.parametrize("library", FENCES)
+def test_a_library_stays_behind_its_fence(library: str) -> None:
+    users = {path for path in SOURCES if any(inside(other, library) for other in MODULES[module(path)])}
+    strangers = {path for path in users if not path.startswith(FENCES[library])}
+    assert not strangers, f"{library} is imported outside of {', '.join(FENCES[library])}"
+
+
+@pytest.mark.parametrize("lower", APART)
+def test_a_module_does_not_know_those_above_it(lower: str) -> None:
+    for name, imported in MODULES.items():
+        if inside(name, lower):
+            known = {upper for upper in APART[lower] if any(inside(other, upper) for other in imported)}
+            assert not known, name
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    # A package may load its own parts when they are needed: settings build what they describe.
+    graph = {
+        name: {other for other in imported if other in MODULES and not inside(other, name)}
+        for name, imported in MODULES.items()
+    }
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"these modules import each other: {' -> '.join(error.args[1])}")
+    assert set(order) == set(MODULES)
+
+
+def test_the_back_ends_settings_load_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom objectives.backends import BACKENDS, load\n"
+        "for kind in BACKENDS:\n    load(kind)\nprint(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(done.stdout.split())
+    assert "objectives.backends.hf" in loaded and "objectives.backends.command" in loaded
+    assert not HEAVY & loaded

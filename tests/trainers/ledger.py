@@ -1,0 +1,44 @@
+"""A trainer for tests: each metric follows from the domain's share, and every finished evaluation is in a ledger.
+
+Its arguments name the ledger and what goes wrong: `fail` always, `fail-trials` all but the baseline, `fail-later` from
+the third trial on, `sleep` takes a while, `nan` reports one, `percent` reports rates above 1, `missing` leaves a metric
+out.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+job = json.loads(Path(os.environ["RATIO_SEARCH_JOB"]).read_text())
+ledger, *modes = sys.argv[1:]
+tuned = job["mixture"] is not None
+
+if "sleep" in modes:
+    time.sleep(0.5)
+later = tuned and int(job["id"].rpartition("-")[2]) >= 2
+if "fail" in modes or ("fail-trials" in modes and tuned) or ("fail-later" in modes and later):
+    print("boom: the data is bad")
+    sys.exit(7)
+
+shares = job["mixture"] or {}
+metrics = {f"{name}/accuracy": 0.2 + 0.6 * shares.get(name, 0.0) for name in job["test_files"]}
+if "nan" in modes and tuned:
+    metrics = dict.fromkeys(metrics, float("nan"))
+if "percent" in modes and tuned:
+    metrics = {name: 100 * value for name, value in metrics.items()}
+if "missing" in modes and tuned:
+    metrics.popitem()
+
+folder = Path(job["folder"])
+artefacts = {}
+if tuned:
+    (folder / "adapter").mkdir()
+    (folder / "adapter" / "weights").write_bytes(b"x" * 1000)
+    artefacts = {"adapter": "adapter"}
+with Path(ledger).open("a") as file:
+    file.write(f"{job['id']} {job['attempt']}\n")
+    file.flush()
+    os.fsync(file.fileno())
+Path(job["result_file"]).write_text(json.dumps({"metrics": metrics, "artefacts": artefacts}))
