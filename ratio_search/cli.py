@@ -61,10 +61,11 @@ def main() -> None:
     try:
         app()
     except RatioSearchError as error:
-        from ratio_search.errors import LeaseError, StudyFailed
+        from ratio_search.errors import LeaseError, NothingToRecommend, StudyFailed
 
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1 if isinstance(error, StudyFailed | ObjectiveError) else 3 if isinstance(error, LeaseError) else 2)
+        failed = isinstance(error, StudyFailed | NothingToRecommend | ObjectiveError)
+        sys.exit(1 if failed else 3 if isinstance(error, LeaseError) else 2)
 
 
 @app.command()
@@ -158,22 +159,12 @@ def stop(name: NameArgument, runs: RunsOption = RUNS, as_json: JsonOption = Fals
 def list_runs(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
     """List the studies in a folder of runs."""
     from ratio_search import report
-    from ratio_search.storage import studies
-    from ratio_search.study import Study
 
-    found = [report.status(Study.open(folder)) for folder in studies(runs)]
+    found = report.overview(runs)
     if as_json:
         _print_json(found)
-        return
-    from rich.table import Table
-
-    table = Table("study", "driver", "done", "planned", "failed", "best score")
-    for study in found:
-        trials, best = study["trials"], study["best"]
-        score = "" if best is None else f"{best['score']:+.4f}"
-        counts = (str(trials[key]) for key in ("complete", "planned", "failed"))
-        table.add_row(study["name"], study["driver"] or "none", *counts, score)
-    _console().print(table)
+    else:
+        _console().print(report.overview_table(found))
 
 
 @app.command()
@@ -187,17 +178,18 @@ def export(
     """Print or write the recommended mixture, with everything needed to believe and reproduce it."""
     from ratio_search.recipe import Recipe
 
-    recipe = Recipe.of(_open(name, runs))
+    study = _open(name, runs)
+    file = study.folder.recipe_file if out is None else out
+    recipe = Recipe.of(study, file)
     text = recipe.text(format_.value)
-    if out is not None:
+    if out is None:
+        recipe.save(file)  # the command in the recipe names this file
+    else:
         _write(out, text)
-        if not as_json:
-            print(f"{out}: {recipe.mixture}")
-            return
     if as_json:
         _print_json(recipe.to_json())
     else:
-        print(text, end="")
+        print(text if out is None else f"{out}: {recipe.mixture}\n", end="")
 
 
 @app.command()
@@ -231,23 +223,28 @@ def train(
 ) -> None:
     """Fine-tune with a recipe, and evaluate every domain."""
     from objectives.attempt import Failure
-    from objectives.base import Measurement
+    from objectives.base import Measurement, Progress
+    from ratio_search import report
     from ratio_search.errors import StudyError, StudyFailed
     from ratio_search.recipe import Recipe
     from ratio_search.train import train as run
 
     if out.exists() and any(out.iterdir()):
         raise StudyError(f"{out}: expected a new or empty folder; name another one")
-    for event in run(Recipe.load(recipe), out, seed=seed, final=final):
-        if isinstance(event, Failure):
-            raise StudyFailed(f"{event.message}\n{event.log}".strip())
-        if isinstance(event, Measurement):
-            if as_json:
-                _print_json(event.to_json())
+    with _console(stderr=True).status("loading model and data") as shown:
+        for event in run(Recipe.load(recipe), out, seed=seed, final=final):
+            if isinstance(event, Progress):
+                shown.update(report.progress_text(event))
+            elif isinstance(event, Failure):
+                raise StudyFailed(f"{event.message}\n{event.log}".strip())
             else:
-                for metric, estimate in event.metrics.items():
-                    error = "" if estimate.stderr is None else f" +- {estimate.stderr:.4f}"
-                    print(f"{metric} {estimate.value:.4f}{error}")
+                measured: Measurement = event
+    if as_json:
+        _print_json(measured.to_json())
+        return
+    for metric, estimate in measured.metrics.items():
+        error = "" if estimate.stderr is None else f" +- {estimate.stderr:.4f}"
+        print(f"{metric} {estimate.value:.4f}{error}")
 
 
 def _checked(path: Path) -> tuple[StudySpec, dict[str, Any]]:
@@ -301,7 +298,7 @@ def _drive(
     if code:
         console.print(f"resume with: ratio-search resume {study.folder.path}", markup=False, soft_wrap=True)
         raise typer.Exit(code)
-    recipe = Recipe.of(study)
+    recipe = Recipe.of(study, study.folder.recipe_file)
     recipe.save(study.folder.recipe_file)
     _show_result(study, recipe, console, as_json)
 
@@ -314,6 +311,7 @@ def _show_result(study: Study, recipe: Recipe, console: Console, as_json: bool) 
         return
     console.print(report.comparison(study, recipe))
     console.print(f"recommended: {recipe.mixture}", highlight=False)
+    console.print(f"chosen as: {recipe.basis}", highlight=False, soft_wrap=True)
     console.print(f"recipe: {study.folder.recipe_file}", highlight=False, soft_wrap=True)
 
 

@@ -44,6 +44,7 @@ class Display:
         self._console = console
         self._started = time.monotonic()
         self._running: dict[str, tuple[Job, Progress | None]] = {}
+        self._begun: dict[str, float] = {}
         self._ranking: list[tuple[Record, Score]] = []
         self._failed = 0
         self._seconds: list[float] = []
@@ -61,12 +62,17 @@ class Display:
         if self._console.is_terminal:
             self._live.__exit__(kind, error, trace)
 
+    def say(self, text: str) -> None:
+        """Prints a line, above the live table where there is one."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def __call__(self, moment: Moment, job: Job, detail: Progress | Record | Failure | None) -> None:
         """Takes note of a moment of the search."""
         if isinstance(detail, Progress):
             self._running[job.id] = (job, detail)
         elif moment is Moment.SUBMITTED:
             self._running[job.id] = (job, None)
+            self._begun[job.id] = time.monotonic()
         elif moment in (Moment.CLOSED, Moment.LOST, Moment.PAUSED):
             self._running.pop(job.id, None)
         if isinstance(detail, Record):
@@ -78,8 +84,8 @@ class Display:
         self._ranking = self._study.ranking()
         if record.state is JobState.FAILED:
             self._failed += 1
-        elif record.job.kind is JobKind.TRIAL and record.duration is not None:
-            self._seconds.append(record.duration.total_seconds())
+        elif record.job.kind is JobKind.TRIAL:
+            self._seconds.append(time.monotonic() - self._begun[record.job.id])
 
     def _print(self, moment: Moment, job: Job, detail: Progress | Record | Failure | None) -> None:
         mixture = "" if job.mixture is None else f" {job.mixture}"
@@ -89,7 +95,7 @@ class Display:
             text = f"{LINES[moment]}{mixture}" + (f": {detail.message}" if isinstance(detail, Failure) else "")
         else:
             return
-        self._console.print(f"[{self._elapsed()}] {job.id}: {text}", markup=False, highlight=False, soft_wrap=True)
+        self.say(f"[{self._elapsed()}] {job.id}: {text}")
 
     def _outcome(self, record: Record) -> str:
         if record.failure is not None:

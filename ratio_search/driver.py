@@ -50,9 +50,24 @@ def drive(
         study.override(trials=trials, parallel=parallel)
         if study.complete >= study.spec.search.trials:
             return 0
-        with make_runner(study.spec) as runner, Display(study, runner.slots, console) as display:
-            search = Search(study, runner, display, lambda: interrupt.received is not None or stop.exists())
-            ending = search.run()
-        if ending is not Ending.STOPPED:
-            return 0
+        try:
+            with make_runner(study.spec) as runner, Display(study, runner.slots, console) as display:
+
+                def stopping() -> bool:
+                    asked = interrupt.received is not None or stop.exists()
+                    if asked:
+                        display.say("stopping: running jobs save a checkpoint first; a second Ctrl-C ends them at once")
+                    return asked
+
+                ending = Search(study, runner, display, stopping).run()
+        except KeyboardInterrupt:  # the second signal: whatever still runs is ended with the runner
+            ending = Ending.STOPPED
+    if ending is Ending.STOPPED:
         return interrupt.exit_code or 128 + signal.SIGTERM
+    if ending is Ending.BUDGET:
+        console.print(
+            f"budget.hours is spent, {study.spec.hours:g} hours: {study.complete} of {study.spec.search.trials} trials "
+            f"are done. To go on, raise it in {study.folder.study_file} and resume.",
+            soft_wrap=True,
+        )
+    return 0

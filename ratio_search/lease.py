@@ -40,7 +40,10 @@ class Lease:
             file = self._path.open("a+", encoding="utf-8")
             if not _acquired(file):
                 file.close()
-                raise LeaseError(f"the study is being run by {holder(self._path)}; wait for it, or stop it")
+                raise LeaseError(
+                    f"the study is being run by {holder(self._path)}; wait for it, or end it with "
+                    f"`ratio-search stop {self._path.parent}`"
+                )
         except OSError as error:
             raise StudyError(
                 f"{self._path}: cannot be locked ({error.strerror}); a study's folder must be writable and on a "

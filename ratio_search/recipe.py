@@ -117,15 +117,18 @@ class Recipe:
         return Mixture.of(self.shares)
 
     @classmethod
-    def of(cls, study: Study) -> Self:
+    def of(cls, study: Study, file: Path) -> Self:
         """The recipe of a study, from the trials that are finished.
+
+        Args:
+            study: read only.
+            file: where the recipe will be kept, for the command that trains with it.
 
         Raises:
             NothingToRecommend: nothing is finished that could be recommended.
         """
         advice = study.recommend()
         record, score = advice.record, advice.score
-        target = study.folder.path / "adapter" if study.spec.backend.kind == "hf" else study.folder.path / "trained"
         return cls(
             study=study.spec.name,
             identity=digest(study.folder.manifest()["identity"]),
@@ -146,7 +149,13 @@ class Recipe:
             seeds={"data": record.job.seeds.data, "training": record.job.seeds.training},
             artefacts={name: str(path) for name, path in kept(study, record).items()},
             versions=_versions(),
-            command=("ratio-search", "train", str(study.folder.recipe_file), "--out", str(target)),
+            command=(
+                "ratio-search",
+                "train",
+                str(file.resolve()),
+                "--out",
+                str(file.resolve().with_suffix(".trained")),
+            ),
         )
 
     @classmethod

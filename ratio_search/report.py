@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from objectives.base import Progress
+from objectives.errors import RatioSearchError
 from objectives.metrics import Goal
 from ratio_search.keep import kept
 from ratio_search.lease import held
 from ratio_search.recipe import Recipe, compared
 from ratio_search.record import JobState, Record
+from ratio_search.storage import studies
 from ratio_search.study import Study
 
 
@@ -101,6 +105,31 @@ def status_table(found: dict[str, Any]) -> Table:
     return table
 
 
+def overview(runs: Path) -> list[dict[str, Any]]:
+    """The status of every study in a folder of runs; of one that cannot be opened, its name and why."""
+    found = []
+    for folder in studies(runs):
+        try:
+            found.append(status(Study.open(folder)))
+        except RatioSearchError as error:
+            found.append({"name": folder.path.name, "folder": str(folder.path), "error": str(error)})
+    return found
+
+
+def overview_table(found: list[dict[str, Any]]) -> Table:
+    """What `overview` found, for people."""
+    table = Table("study", "driver", "done", "planned", "failed", "best score")
+    for study in found:
+        if "error" in study:
+            table.add_row(study["name"], Text(study["error"], style="red"))
+            continue
+        trials, best = study["trials"], study["best"]
+        score = "" if best is None else f"{best['score']:+.4f}"
+        counts = (str(trials[key]) for key in ("complete", "planned", "failed"))
+        table.add_row(study["name"], study["driver"] or "none", *counts, score)
+    return table
+
+
 def trial_rows(study: Study) -> list[dict[str, Any]]:
     """Every trial with everything known of it, one flat row each; the same columns in all rows."""
     scores = {record.number: score for record, score in study.ranking()}
@@ -176,8 +205,8 @@ def progress_text(progress: Progress | None) -> str:
     """How far a job is, in words; empty when it has not said."""
     if progress is None:
         return ""
-    note = f" {progress.note}" if progress.note else ""
-    return f"step {progress.step} of {progress.total}{note}"
+    steps = f"step {progress.step} of {progress.total}" if progress.total else ""
+    return " ".join(filter(None, (steps, progress.note)))
 
 
 def _running(study: Study, record: Record) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import math
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -72,14 +72,32 @@ class Runner(Protocol):
         ...
 
 
+class Workplace:
+    """Builds the objective once, and runs attempts on it one at a time."""
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        self._blueprint = blueprint
+        self._objective: Objective | None = None
+
+    def run(self, attempt: Attempt, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        """Runs one attempt; its failure, or the objective's, is its last event."""
+        if self._objective is None:
+            yield Progress(step=0, total=0, note="loading model and data")
+            try:
+                self._objective = self._blueprint.build()
+            except Exception as error:
+                yield Failure.of(error)
+                return
+        yield from attempt.run(self._objective, cancelled)
+
+
 class SerialRunner:
     """Runs one attempt at a time in this process. For debugging, and for objectives that are over at once."""
 
     slots = 1
 
     def __init__(self, blueprint: Blueprint) -> None:
-        self._blueprint = blueprint
-        self._objective: Objective | None = None
+        self._workplace = Workplace(blueprint)
         self._waiting: list[Attempt] = []
         self._cancelled = False
 
@@ -100,21 +118,12 @@ class SerialRunner:
         """Runs the submitted attempt to its end, yielding what it reports as it comes."""
         while self._waiting:
             attempt = self._waiting.pop()
-            for event in self._events(attempt):
+            for event in self._workplace.run(attempt, lambda: self._cancelled):
                 yield Report(attempt=attempt, event=event)
 
     def cancel(self) -> None:
         """Asks the attempt that runs, and those that follow, to end."""
         self._cancelled = True
-
-    def _events(self, attempt: Attempt) -> Iterator[Event]:
-        if self._objective is None:
-            try:
-                self._objective = self._blueprint.build()
-            except Exception as error:
-                yield Failure.of(error)
-                return
-        yield from attempt.run(self._objective, lambda: self._cancelled)
 
 
 class Worker:
@@ -124,8 +133,7 @@ class Worker:
         if not blueprint.backend.resources.gpus:
             # Ray leaves all GPUs visible to a worker that asked for none.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        self._blueprint = blueprint
-        self._objective: Objective | None = None
+        self._workplace = Workplace(blueprint)
         self._cancelled: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
 
@@ -133,13 +141,7 @@ class Worker:
         """Runs one attempt; its failure is its last event."""
         key = (attempt.job.id, attempt.job.attempt)
         with self._lock:
-            try:
-                if self._objective is None:
-                    self._objective = self._blueprint.build()
-            except Exception as error:
-                yield Failure.of(error)
-                return
-            yield from attempt.run(self._objective, lambda: key in self._cancelled)
+            yield from self._workplace.run(attempt, lambda: key in self._cancelled)
 
     def cancel(self, job_id: str, attempt: int) -> None:
         """Asks an attempt to end, whether it has begun or not."""

@@ -79,7 +79,8 @@ class SimplexSampler(optuna.samplers.BaseSampler):
         for anchor in self._anchors:
             if f"anchor:{anchor.name}" not in origins:
                 return Proposal(mixture=anchor.mixture, origin=f"anchor:{anchor.name}")
-        shares = np.array([shares_of(trial, self._space.names).shares for trial in tried])
+        names = self._space.names
+        shares = np.array([shares_of(trial, names).shares for trial in tried]).reshape(len(tried), len(names))
         return Proposal(mixture=self._space.mixture(self._between(shares)), origin="space-filling")
 
     def _between(self, tried: NDArray[np.float64]) -> NDArray[np.float64]:

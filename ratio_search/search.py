@@ -111,6 +111,7 @@ class Search:
                 break
             for report in self._runner.reports(POLL_S):
                 self._take(report)
+                self._decide()
         self._account()
         self._study.folder.log("ended", why=self._fatal or (self._ending or Ending.DONE).value)
         if self._fatal is not None:

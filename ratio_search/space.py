@@ -13,10 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from objectives.mixture import SUM_TOLERANCE, Mixture
 from ratio_search.errors import SpaceError
 
-SWEEPS = 60
-"""Rounds of exchange behind a uniform draw. Each brings the second moments closer to uniform by about a third, so
-after 60 the distance is far below what any number of draws that fits in memory could show."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimplexSpace:
@@ -107,8 +103,9 @@ class SimplexSpace:
 
         Pairs of domains exchange what they hold: of all divisions of their sum that keep both bounds, each is
         as likely. That leaves the uniform distribution as it is, and reaches it within a multiple of log(n_domains)
-        rounds (Smith, "A Gibbs sampler on the n-simplex", Annals of Applied Probability 24, 2014). Its cost does
-        not depend on how much of the simplex the bounds cut away, as it would when draws were rejected.
+        rounds (Smith, "A Gibbs sampler on the n-simplex", Annals of Applied Probability 24, 2014); one wide domain
+        among narrow ones must meet each of them, which is why their number counts here too. The cost does not
+        depend on how much of the simplex the bounds cut away, as it would if draws were rejected.
 
         Args:
             n: draws, >= 0.
@@ -120,7 +117,7 @@ class SimplexSpace:
         # Any point inside will do to start from: this one divides what the lower bounds leave by the room above.
         start = lower + (upper - lower) * (1 - lower.sum()) / (upper - lower).sum()
         shares = np.tile(start, (n, 1))
-        for _ in range(SWEEPS):
+        for _ in range(40 + 2 * len(free)):
             order = rng.permutation(free)
             a, b = order[:half], order[half : 2 * half]
             total = shares[:, a] + shares[:, b]

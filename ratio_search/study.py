@@ -82,16 +82,7 @@ class Study:
         folder = StudyFolder(Path(runs) / spec.name)
         manifest = Manifest.of(spec)
         if folder.exists:
-            differing = differences(folder.manifest()["identity"], identity_of(spec, manifest))
-            if differing:
-                raise IdentityError(
-                    f"{folder.path} holds another study of this name; it differs in:\n{listed(differing)}\n"
-                    "give the new one another name, or remove that folder"
-                )
-            raise StudyError(
-                f"{folder.path}: the study is already there; `ratio-search resume {spec.name}` goes on with it, "
-                "or give the new one another name"
-            )
+            raise cls._there_already(folder, spec, manifest)
         if folder.path.exists():
             raise StudyError(f"{folder.path}: is there but holds no study; move it away, or choose another name")
         partial = StudyFolder(folder.path.with_name(f".{spec.name}.{os.getpid()}.partial"))
@@ -136,6 +127,24 @@ class Study:
             folder.study_file.read_text(encoding="utf-8"), Path(stored["root"]), source=str(folder.study_file)
         )
         return cls(spec, folder, Manifest.from_json(stored["data"]))
+
+    @classmethod
+    def _there_already(cls, folder: StudyFolder, spec: StudySpec, manifest: Manifest) -> StudyError:
+        """Why a study cannot be made where one of its name is, and how to go on."""
+        differing = differences(folder.manifest()["identity"], identity_of(spec, manifest))
+        if differing:
+            return IdentityError(
+                f"{folder.path} holds another study of this name; it differs in:\n{listed(differing)}\n"
+                "give the new one another name, or remove that folder"
+            )
+        message = (
+            f"{folder.path}: the study is already there; `ratio-search resume {folder.path}` goes on with it, "
+            "or give the new one another name"
+        )
+        changed = differences(cls.open(folder).spec.policy, spec.policy)
+        if changed:
+            message += f"\nits own study file, {folder.study_file}, says otherwise here:\n{listed(changed)}"
+        return StudyError(message)
 
     def check_identity(self) -> None:
         """Checks that results of now could be compared with those on record: reads all data again.

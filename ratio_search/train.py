@@ -9,6 +9,7 @@ from pathlib import Path
 from objectives.attempt import Attempt, Event
 from objectives.base import Job, JobKind, Seeds
 from objectives.mixture import Mixture
+from ratio_search.errors import SpecError
 from ratio_search.recipe import Recipe
 from ratio_search.spec import StudySpec
 
@@ -23,11 +24,17 @@ def train(recipe: Recipe, folder: Path, *, seed: int | None = None, final: bool 
         final: evaluate on the `final` files, which the search did not see, instead of the `test` files.
 
     Raises:
-        SpecError: the recipe's study file cannot be used here.
+        SpecError: the recipe's study file cannot be used here, or has no final files where they are asked for.
         DataError, OptionsError: its data or its base model is not there.
     """
     spec = StudySpec.parse(recipe.study_file, Path(recipe.root), source="the recipe's study file")
     spec.backend.check(spec.root)
+    without = [domain.name for domain in spec.domains if domain.test and not domain.final]
+    if final and without:
+        raise SpecError(
+            f"no final files for {', '.join(without)} in the recipe's study file; state them there (domains.{without[0]}.final) "
+            "and export again, or evaluate on the test files"
+        )
     seeds = Seeds(**recipe.seeds) if seed is None else Seeds.of(seed, replicate=1)
     yield from fine_tune(spec, recipe.mixture, folder, seeds=seeds, final=final)
 

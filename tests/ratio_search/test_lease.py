@@ -62,7 +62,7 @@ class TestOneDriverAtATime:
             Lease(lock_file).__enter__()
         said = re.fullmatch(
             r"the study is being run by process (\d+) on \S+ since (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00); "
-            "wait for it, or stop it",
+            rf"wait for it, or end it with `ratio-search stop {re.escape(str(lock_file.parent))}`",
             str(error.value),
         )
         assert said is not None

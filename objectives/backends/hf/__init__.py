@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import importlib.util
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from objectives.backends.backend import Backend
 from objectives.backends.hf.fingerprint import folder_digest
+from objectives.backends.hf.hub import unavailable
 from objectives.backends.hf.tiny import TINY, TinyRecipe, base_rows, digest
 from objectives.base import Objective
 from objectives.data import Row
@@ -131,10 +131,10 @@ class HfBackend(Backend):
         )
 
     def check(self, root: Path) -> None:
-        """Looks for the libraries and the base model, without loading either or calling the hub.
+        """Looks for the libraries and the base model, without loading either.
 
         Raises:
-            OptionsError: something is not there.
+            OptionsError: something is not there, or the hub would have to be asked for it and cannot be.
         """
         missing = [
             name for name in ("torch", "transformers", "peft", "tokenizers") if importlib.util.find_spec(name) is None
@@ -146,11 +146,10 @@ class HfBackend(Backend):
             )
         if self.base_model == TINY or self.base_folder(root) is not None:
             return
-        if _offline() and not _cached(self.base_model):
+        if reason := unavailable(self.base_model):
             raise OptionsError(
-                f"objective.base_model: {self.base_model!r} is neither a folder under {root} nor in the "
-                "local Hugging Face cache, and HF_HUB_OFFLINE forbids asking the hub; correct the name, or "
-                "download the model first"
+                f"objective.base_model: {self.base_model!r} is neither a folder under {root} nor in the local Hugging "
+                f"Face cache, and {reason}; correct the name, or download the model first"
             )
 
     def base_folder(self, root: Path) -> Path | None:
@@ -195,17 +194,3 @@ class HfBackend(Backend):
         from objectives.backends.hf.assembly import assemble
 
         return assemble(self, domains, root)
-
-
-def _offline() -> bool:
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
-
-
-def _cached(name: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        return isinstance(try_to_load_from_cache(name, "config.json"), str)
-    except HFValidationError:
-        return False

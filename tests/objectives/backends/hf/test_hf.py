@@ -108,20 +108,17 @@ class TestCheck:
         with pytest.raises(OptionsError, match=r"has no config\.json"):
             HfBackend(kind="hf", base_model="model").check(tmp_path)
 
-    @pytest.mark.parametrize("name", ["org/model", "a hub never allows: this"])
-    def test_a_hub_name_that_is_not_cached_is_refused_offline(
-        self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [("org/model", "HF_HUB_OFFLINE forbids"), ("a hub never allows: this", "it cannot be the name")],
+    )
+    def test_a_hub_name_that_cannot_be_had_is_refused(
+        self, name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-        with pytest.raises(OptionsError, match="HF_HUB_OFFLINE forbids"):
-            HfBackend(kind="hf", base_model=name).check(tmp_path)
-
-    def test_a_hub_name_passes_where_the_hub_may_be_asked(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-        settings = HfBackend(kind="hf", base_model="org/model")
-        settings.check(tmp_path)
+        settings = HfBackend(kind="hf", base_model=name)
+        with pytest.raises(OptionsError, match=rf"{name!r} is neither a folder .*, and {reason}"):
+            settings.check(tmp_path)
         assert settings.base_folder(tmp_path) is None
 
     def test_says_what_is_not_installed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
