@@ -52,6 +52,7 @@ def drive(
             return 0
         try:
             with make_runner(study.spec) as runner, Display(study, runner.slots, console) as display:
+                interrupt.insist()
 
                 def stopping() -> bool:
                     asked = interrupt.received is not None or stop.exists()

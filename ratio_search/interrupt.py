@@ -26,6 +26,11 @@ class Interrupt:
             self._before[number] = signal.signal(number, self._receive)
         return self
 
+    def insist(self) -> None:
+        """Takes the signals back from whatever took them since, as Ray does when it starts."""
+        for number in SIGNALS:
+            signal.signal(number, self._receive)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

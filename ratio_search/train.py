@@ -32,8 +32,8 @@ def train(recipe: Recipe, folder: Path, *, seed: int | None = None, final: bool 
     without = [domain.name for domain in spec.domains if domain.test and not domain.final]
     if final and without:
         raise SpecError(
-            f"no final files for {', '.join(without)} in the recipe's study file; state them there (domains.{without[0]}.final) "
-            "and export again, or evaluate on the test files"
+            f"the recipe's study file states no final files for {', '.join(without)}; add domains.{without[0]}.final "
+            "to the study and export again, or evaluate on the test files"
         )
     seeds = Seeds(**recipe.seeds) if seed is None else Seeds.of(seed, replicate=1)
     yield from fine_tune(spec, recipe.mixture, folder, seeds=seeds, final=final)

@@ -72,3 +72,13 @@ def test_a_signal_inside_reaches_nobody_else() -> None:
     with Interrupt() as interrupt:
         signal.raise_signal(signal.SIGTERM)
     assert (interrupt.received, interrupt.exit_code) == (signal.SIGTERM, 143)
+
+
+def test_signals_that_something_else_took_are_taken_back() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with Interrupt() as interrupt:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        interrupt.insist()
+        signal.raise_signal(signal.SIGTERM)
+    assert interrupt.received is signal.SIGTERM
+    assert [signal.getsignal(number) for number in SIGNALS] == before

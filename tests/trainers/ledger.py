@@ -1,12 +1,13 @@
 """A trainer for tests: each metric follows from the domain's share, and every finished evaluation is in a ledger.
 
 Its arguments name the ledger and what goes wrong: `fail` always, `fail-trials` all but the baseline, `fail-later` from
-the third trial on, `sleep` takes a while, `nan` reports one, `percent` reports rates above 1, `missing` leaves a metric
-out.
+the third trial on, `sleep` takes a while, `stubborn` takes for ever from the second trial on and does not end when told
+to, `nan` reports one, `percent` reports rates above 1, `missing` leaves a metric out.
 """
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -17,7 +18,12 @@ tuned = job["mixture"] is not None
 
 if "sleep" in modes:
     time.sleep(0.5)
-later = tuned and int(job["id"].rpartition("-")[2]) >= 2
+number = job["id"].rpartition("-")[2]
+later = tuned and number.isdigit() and int(number) >= 2
+if "stubborn" in modes and tuned and int(number) >= 1:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        time.sleep(0.1)
 if "fail" in modes or ("fail-trials" in modes and tuned) or ("fail-later" in modes and later):
     print("boom: the data is bad")
     sys.exit(7)

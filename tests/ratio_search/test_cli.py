@@ -1,0 +1,422 @@
+"""The program as people use it: what it prints, what it returns, and what it leaves alone."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from ratio_search.cli import main
+from ratio_search.lease import Lease, held
+from ratio_search.record import JobState
+from ratio_search.study import Study
+
+
+class Done(NamedTuple):
+    """How the program ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Program = Callable[..., Done]
+
+
+@pytest.fixture
+def program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Program:
+    """Runs the program in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["ratio-search", *arguments])
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        found = capsys.readouterr()
+        return Done(code, found.out, found.err)
+
+    return run
+
+
+@pytest.fixture
+def finished(small_study: Any, program: Program) -> Any:
+    """A study of two trials, launched by the program and finished."""
+    small = small_study(search={"trials": 2, "parallel": 2})
+    assert program("launch", str(small.file), "--runner", "serial").code == 0
+    return small
+
+
+class TestCheck:
+    def test_it_shows_what_would_be_run_and_starts_nothing(self, small_study: Any, program: Program) -> None:
+        small = small_study()
+        done = program("check", str(small.file))
+        assert done.code == 0
+        assert "small: ready" in done.out
+        assert "anchor natural: support=0.500 legal=0.333 manuals=0.167" in done.out
+        assert "6 trials, 2 at a time" in done.out
+        assert (small.runs.exists(), small.evaluated) == (False, [])
+
+    def test_the_same_as_json(self, small_study: Any, program: Program) -> None:
+        plan = json.loads(program("check", str(small_study().file), "--json").out)
+        assert plan["domains"]["legal"] == {"train": 20, "test": 5, "final": None, "share": [0.0, 1.0]}
+        assert plan["anchors"]["uniform"] == pytest.approx(dict.fromkeys(("support", "legal", "manuals"), 1 / 3))
+
+    def test_launch_with_dry_run_is_the_same(self, small_study: Any, program: Program) -> None:
+        small = small_study()
+        assert program("launch", str(small.file), "--dry-run") == program("check", str(small.file))
+        assert not small.runs.exists()
+
+
+def spoil(small: Any, path: str, value: Any) -> None:
+    """Puts a value at a dotted path of the study file."""
+    document = yaml.safe_load(small.file.read_text())
+    place: Any = document
+    *parents, last = path.split(".")
+    for part in parents:
+        place = place[int(part) if part.isdigit() else part]
+    place[last] = value
+    small.file.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+BAD = [
+    ("domains.legal.train", "nowhere.jsonl", r"domains.legal.train: ", "nowhere.jsonl: cannot be read"),
+    ("domains", {"legal": {"train": "data/legal.train.jsonl"}}, "domains: expected at least two domains", "'legal'"),
+    ("serach", {"trials": 3}, "serach: unknown key; did you mean 'search'?", None),
+    ("domains.legal.share", [0.9, 0.5], "domains.legal.share: expected [lowest, highest]", None),
+    ("domains.legal.share", [0, 1.5], "domains.legal.share: expected [lowest, highest]", None),
+    ("metrics.0.weight", -1, "metrics[0].weight: expected a number of at least 0, found -1", None),
+    ("search.trials", -3, "search.trials: expected a number of at least 1, found -3", None),
+    ("budget", {"hours": -1}, "budget.hours: expected a number above 0, found -1", None),
+    ("metrics.0.name", "support/acuracy", "metrics[0].name: 'acuracy' is not a known metric; did you mean", None),
+    ("metrics.0.name", "suport/accuracy", "metrics[0].name: 'suport' is no domain; did you mean 'support'?", None),
+    ("objective.kind", "hff", "objective.kind: unknown kind of objective 'hff'; did you mean 'hf'?", None),
+    ("objective", {"kind": "hf", "base_model": "./no"}, "objective.base_model: ", "no is no folder"),
+    ("objective.argv", ["./no-trainer"], "objective.argv: found no executable program './no-trainer'", None),
+    ("name", "../evil", "name: expected a plain name", None),
+    ("current", {"legal": 0.5}, "current: shares must sum to 1, found 0.5", None),
+]
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("command", ["check", "launch"])
+    @pytest.mark.parametrize(("path", "value", "message", "also"), BAD)
+    def test_it_is_named_and_nothing_is_started(
+        self, small_study: Any, program: Program, command: str, path: str, value: Any, message: str, also: str | None
+    ) -> None:
+        small = small_study()
+        spoil(small, path, value)
+        done = program(command, str(small.file))
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("error: ")
+        assert message in done.err
+        assert also is None or also in done.err
+        assert (small.runs.exists(), small.evaluated) == (False, [])
+
+    def test_bad_lines_are_counted_and_ten_are_shown(self, small_study: Any, program: Program) -> None:
+        small = small_study()
+        file = small.file.parent / "data" / "legal.train.jsonl"
+        good = file.read_text().splitlines()
+        bad = ["{", '{"instruction": "a"}', '{"output": "b"}', '"text"', *["[]"] * 9]
+        file.write_text("\n".join([*good, *bad, ""]))
+        done = program("launch", str(small.file))
+        assert done.code == 2
+        assert "domains.legal.train: 13 bad lines" in done.err
+        assert f"legal.train.jsonl:{len(good) + 1}: not JSON" in done.err
+        assert f"legal.train.jsonl:{len(good) + 2}: lacks 'output', found the keys 'instruction'" in done.err
+        assert f"legal.train.jsonl:{len(good) + 10}: " in done.err
+        assert f"legal.train.jsonl:{len(good) + 11}: " not in done.err
+        assert "and 3 more" in done.err
+        assert not small.runs.exists()
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "no rows in "),
+            (b"\n \n", "no rows in "),
+            (b'{"instruction": "\xff"}\n', "train.jsonl:1: not valid UTF-8"),
+        ],
+    )
+    def test_files_without_usable_rows(self, small_study: Any, program: Program, content: bytes, message: str) -> None:
+        small = small_study()
+        (small.file.parent / "data" / "legal.train.jsonl").write_bytes(content)
+        done = program("launch", str(small.file))
+        assert done.code == 2
+        assert message in done.err
+        assert not small.runs.exists()
+
+    def test_a_study_file_that_is_no_utf_8_or_has_a_key_twice(self, small_study: Any, program: Program) -> None:
+        small = small_study()
+        text = small.file.read_bytes()
+        small.file.write_bytes(text + b"# \xff\n")
+        assert "not valid UTF-8 (byte" in program("check", str(small.file)).err
+        small.file.write_bytes(text + b"name: other\n")
+        assert "the key 'name' stands twice here" in program("check", str(small.file)).err
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [["launch"], ["nonsense"], ["check", "no.yaml"], ["resume", "nowhere"], ["launch", "no.yaml", "--trials", "0"]],
+    )
+    def test_wrong_arguments(self, program: Program, arguments: list[str]) -> None:
+        done = program(*arguments)
+        assert (done.code, done.out) == (2, "")
+        assert done.err
+
+    def test_an_unreachable_cluster_makes_a_study_that_can_be_resumed(self, small_study: Any, program: Program) -> None:
+        small = small_study(search={"trials": 1})
+        done = program("launch", str(small.file), "--ray-address", "127.0.0.1:1")
+        assert done.code == 2
+        assert "nobody answers at 127.0.0.1:1" in done.err
+        assert small.evaluated == []
+        assert program("resume", "small", "--runner", "serial").code == 0
+
+
+class TestResults:
+    def test_a_launch_ends_with_the_comparison_and_the_recipe(self, small_study: Any, program: Program) -> None:
+        small = small_study(search={"trials": 2, "parallel": 2})
+        done = program("launch", str(small.file), "--runner", "serial")
+        assert done.code == 0
+        for word in ("baseline", "natural", "uniform", "recommended", "legal/accuracy (up)", "balanced score"):
+            assert word in done.out
+        assert "recommended: support=0.333 legal=0.333 manuals=0.333" in done.out
+        assert "chosen as: best score among 2 finished trials" in done.out
+        assert "recipe: runs/small/recipe.json" in done.out
+        assert sum(json.loads((small.runs / "small" / "recipe.json").read_text())["shares"].values()) == 1
+
+    def test_with_json_there_is_one_document_on_standard_output(self, small_study: Any, program: Program) -> None:
+        small = small_study(search={"trials": 1, "parallel": 1})
+        done = program("launch", str(small.file), "--runner", "serial", "--json")
+        assert done.code == 0
+        assert json.loads(done.out) == json.loads((small.runs / "small" / "recipe.json").read_text())
+        assert "trial-0000: complete" in done.err
+
+    def test_run_again_it_prints_the_result_and_runs_nothing(self, finished: Any, program: Program) -> None:
+        done = program("resume", "small")
+        assert done.code == 0
+        assert "recommended: support=0.333" in done.out
+        assert len(finished.evaluated) == 3
+
+    def test_a_second_launch_is_refused_with_the_way_to_go_on(self, finished: Any, program: Program) -> None:
+        done = program("launch", str(finished.file))
+        assert (done.code, done.out) == (2, "")
+        assert "`ratio-search resume runs/small` goes on with it" in done.err
+
+    def test_more_trials_can_be_added(self, finished: Any, program: Program) -> None:
+        assert program("resume", "small", "--trials", "4", "--runner", "serial").code == 0
+        assert len(finished.evaluated) == 5
+
+    def test_changed_data_is_refused_with_what_differs(self, finished: Any, program: Program) -> None:
+        with (finished.file.parent / "data" / "legal.test.jsonl").open("a") as file:
+            file.write('{"instruction": "new", "output": "yes", "label": "yes"}\n')
+        done = program("resume", "small", "--trials", "4")
+        assert done.code == 2
+        assert "data.legal.test: was [" in done.err
+        assert len(finished.evaluated) == 3
+
+    def test_status(self, finished: Any, program: Program) -> None:
+        assert "2 of 2 done, 0 open, 0 failed" in program("status", "small").out
+        assert json.loads(program("status", "runs/small", "--json").out)["trials"]["complete"] == 2
+
+    def test_runs(self, finished: Any, program: Program) -> None:
+        assert "small" in program("runs").out
+        assert [study["name"] for study in json.loads(program("runs", "--json").out)] == ["small"]
+        assert json.loads(program("runs", "--runs", "elsewhere", "--json").out) == []
+
+    def test_trials(self, finished: Any, program: Program) -> None:
+        assert "anchor:uniform" in program("trials", "small").out
+        rows = list(csv.DictReader(io.StringIO(program("trials", "small", "--csv").out)))
+        assert [row["trial"] for row in rows] == ["trial-0000", "trial-0001"]
+        assert json.loads(program("trials", "small", "--json").out)[0]["share/support"] == float(
+            rows[0]["share/support"]
+        )
+
+    @pytest.mark.parametrize("format_", ["json", "yaml"])
+    def test_export(self, finished: Any, program: Program, format_: str) -> None:
+        done = program("export", "small", "--format", format_)
+        printed = json.loads(done.out) if format_ == "json" else yaml.safe_load(done.out)
+        assert sum(printed["shares"].values()) == 1
+        assert Path(printed["command"][2]).is_file()
+        done = program("export", "small", "--format", format_, "--out", f"mine.{format_}")
+        assert done.out == f"mine.{format_}: support=0.333 legal=0.333 manuals=0.333\n"
+        written = yaml.safe_load(Path(f"mine.{format_}").read_text())
+        assert written["shares"] == printed["shares"]
+        assert written["command"][2] == str(Path(f"mine.{format_}").resolve())
+
+    def test_export_to_a_place_that_cannot_be_written_to(self, finished: Any, program: Program) -> None:
+        done = program("export", "small", "--out", "nowhere/mine.json")
+        assert (done.code, done.err) == (
+            2,
+            "error: nowhere/mine.json: cannot be written (No such file or directory); choose another file\n",
+        )
+
+    def test_export_before_anything_is_finished(self, small_study: Any, program: Program) -> None:
+        small = small_study()
+        Study.create(small.spec, small.runs)
+        done = program("export", "small")
+        assert done.code == 1
+        assert "no finished baseline" in done.err
+
+    def test_train_by_the_recipes_own_command(self, finished: Any, program: Program) -> None:
+        recipe = json.loads(program("export", "small").out)
+        done = program(*recipe["command"][1:])
+        assert done.code == 0
+        assert "legal/accuracy 0.4000" in done.out
+        out = Path(recipe["command"][-1])
+        assert (out / "adapter" / "weights").is_file()
+        again = program(*recipe["command"][1:])
+        assert again.code == 2
+        assert "expected a new or empty folder" in again.err
+
+    def test_train_as_json(self, finished: Any, program: Program) -> None:
+        done = program("train", "runs/small/recipe.json", "--out", "out", "--seed", "3", "--json")
+        assert json.loads(done.out)["metrics"]["legal/accuracy"]["value"] == pytest.approx(0.4)
+
+    def test_train_that_fails(self, finished: Any, program: Program) -> None:
+        recipe = Path("runs/small/recipe.json")
+        recipe.write_text(recipe.read_text().replace("/ledger\\n", "/ledger\\n  - fail-trials\\n"))
+        done = program("train", str(recipe), "--out", "out")
+        assert (done.code, done.out) == (1, "")
+        assert "boom: the data is bad" in done.err
+
+
+class TestFailure:
+    def test_a_study_whose_work_fails_ends_with_the_reason(self, small_study: Any, program: Program) -> None:
+        small = small_study("fail-trials")
+        done = program("launch", str(small.file), "--runner", "serial")
+        assert done.code == 1
+        assert "the first two trials failed in the same way" in done.err
+        assert "boom: the data is bad" in done.err
+        assert "resume the study" in done.err
+
+    def test_hours_that_end_before_the_first_trial(self, small_study: Any, program: Program) -> None:
+        small = small_study(budget={"hours": 1e-9})
+        done = program("launch", str(small.file), "--runner", "serial")
+        assert done.code == 1
+        assert "budget.hours is spent" in done.out
+        assert "nothing to recommend" in done.err
+
+    def test_a_study_that_another_driver_holds(self, small_study: Any, program: Program) -> None:
+        small = small_study()
+        study = Study.create(small.spec, small.runs)
+        with Lease(study.folder.lock_file):
+            done = program("resume", "small", "--runner", "serial")
+            assert json.loads(program("status", "small", "--json").out)["driver"] == "running"
+        assert done.code == 3
+        assert f"process {os.getpid()} on " in done.err
+
+    def test_stop_where_nothing_runs(self, finished: Any, program: Program) -> None:
+        assert program("stop", "small").out == "small: no driver is running\n"
+        assert json.loads(program("stop", "small", "--json").out) == {"name": "small", "asked": False}
+        assert not (finished.runs / "small" / "stop").exists()
+
+
+@contextlib.contextmanager
+def driver(small: Any, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Launches a study in another process and its own process group; given once its first trial has finished."""
+    command = [sys.executable, "-m", "ratio_search", "launch", str(small.file), "--runs", str(small.runs), *arguments]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    with process:
+        try:
+            while len(small.evaluated) < 2:
+                assert process.poll() is None, process.stderr.read() if process.stderr else ""
+                time.sleep(0.01)
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+class TestInterruption:
+    @pytest.mark.parametrize("runner", ["ray", "serial"])
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_a_signal_ends_it_in_good_order_and_resume_finishes_it(
+        self, small_study: Any, program: Program, runner: str, number: signal.Signals, code: int
+    ) -> None:
+        """A terminal sends its Ctrl-C to the whole process group, Ray's processes and trainers included."""
+        small = small_study("sleep", search={"trials": 8, "parallel": 2})
+        with driver(small, "--runner", runner) as process:
+            if number is signal.SIGINT:
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == code, err
+        assert "stopping: running jobs save a checkpoint first" in out
+        assert f"resume with: ratio-search resume {small.runs}/small" in out
+        study = Study.open(small.runs / "small")
+        assert not held(study.folder.lock_file)
+        assert not [record for record in study.records() if record.state is JobState.FAILED]
+        before = len(small.evaluated)
+        assert 2 <= before < 9
+        assert program("resume", str(study.folder.path), "--runner", "serial").code == 0
+        assert len(small.evaluated) == len(set(small.evaluated)) == 9
+
+    def test_a_second_ctrl_c_ends_it_at_once(self, small_study: Any, program: Program) -> None:
+        small = small_study("stubborn", search={"trials": 8, "parallel": 2})
+        with driver(small, "--runner", "ray") as process:
+            process.send_signal(signal.SIGINT)
+            assert process.stdout is not None
+            while "stopping" not in process.stdout.readline():
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == 130, err
+        assert "resume with: ratio-search resume" in out
+        assert "Traceback" not in err
+
+    def test_stop_from_another_terminal(self, small_study: Any, program: Program) -> None:
+        small = small_study("sleep", search={"trials": 8, "parallel": 2})
+        with driver(small, "--runner", "serial") as process:
+            assert program("stop", "small", "--runs", str(small.runs)).out == "small: asked to stop\n"
+            second = program("resume", "small", "--runs", str(small.runs))
+            out, _ = process.communicate(timeout=120)
+        assert second.code == 3
+        assert process.returncode == 143
+        assert "resume with" in out
+
+
+class TestHelp:
+    def test_help_loads_nothing_heavy(self) -> None:
+        code = (
+            "import sys\nfrom ratio_search.cli import main\nsys.argv = ['ratio-search', '--help']\n"
+            "try:\n    main()\nexcept SystemExit:\n    print(*sys.modules, file=sys.stderr)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        loaded = set(done.stderr.split())
+        assert "typer" in loaded
+        assert not {"ray", "torch", "optuna", "transformers", "sklearn", "numpy", "pydantic", "yaml"} & loaded
+        for command in ("check", "launch", "resume", "status", "stop", "runs", "export", "trials", "train"):
+            assert f" {command} " in done.stdout
+
+    def test_python_m_is_the_same_program(self) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "ratio_search", "--help"], capture_output=True, text=True, check=True
+        )
+        assert "Finds how much of each data set" in done.stdout
+
+    def test_checking_loads_neither_ray_nor_torch(self, small_study: Any) -> None:
+        code = (
+            "import sys\nfrom ratio_search.cli import main\nsys.argv = ['ratio-search', 'check', sys.argv[1]]\n"
+            "try:\n    main()\nfinally:\n    print(*sys.modules, file=sys.stderr)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(small_study().file)], capture_output=True, text=True, check=True
+        )
+        assert not {"ray", "torch", "optuna", "transformers"} & set(done.stderr.split())

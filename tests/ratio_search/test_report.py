@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from objectives.base import Progress
+from ratio_search import report
+from ratio_search.recipe import Recipe
+from ratio_search.runner import SerialRunner
+from ratio_search.search import Search
+from ratio_search.study import Study
+
+
+def text(table: Any) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table)
+    return console.export_text()
+
+
+@pytest.fixture
+def study(small_study: Any) -> Study:
+    """A finished study in which one trial failed beforehand."""
+    small = small_study(search={"trials": 4})
+    study = Study.create(small.spec, small.runs)
+    baseline, job = study.ask(), study.ask()
+    assert baseline is not None and job is not None
+    study.tell(baseline.id, {f"{name}/accuracy": 0.2 for name in ("support", "legal", "manuals")})
+    study.fail(job.id, "the disk was full")
+    with SerialRunner(study.spec.blueprint) as runner:
+        Search(study, runner).run()
+    return study
+
+
+class TestComparison:
+    def test_every_metric_of_baseline_anchors_and_recommendation(self, study: Study) -> None:
+        recipe = Recipe.of(study, study.folder.recipe_file)
+        shown = text(report.comparison(study, recipe))
+        head = next(line for line in shown.splitlines() if "baseline" in line)
+        # The natural anchor is the trial that failed.
+        assert head.replace("┃", " ").split() == ["baseline", "uniform", "recommended"]
+        for name, share in recipe.shares.items():
+            line = next(line for line in shown.splitlines() if f"{name}/accuracy (up)" in line)
+            assert "0.2000" in line
+            assert f"{0.2 + 0.6 * share:.4f}" in line
+            line = next(line for line in shown.splitlines() if f"share of {name}" in line)
+            assert f"{share:.3f}" in line
+        assert f"{recipe.score['balanced']:+.4f}" in shown
+
+    def test_what_was_not_run_is_not_shown(self, study: Study) -> None:
+        assert set(Recipe.of(study, study.folder.recipe_file).compared) == {"baseline", "uniform"}
+
+
+class TestStatus:
+    def test_of_a_finished_study(self, study: Study) -> None:
+        found = report.status(study)
+        assert found["trials"] == {"planned": 4, "complete": 4, "running": 0, "failed": 1}
+        assert (found["driver"], found["baseline"], found["running"]) == (None, "complete", [])
+        best = study.recommend()
+        assert found["best"]["trial"] == best.record.job.id
+        assert found["best"]["shares"] == dict(best.mixture)
+        assert [(f["job"], f["message"]) for f in found["failures"]] == [("trial-0000", "the disk was full")]
+        json.dumps(found, allow_nan=False)
+        shown = text(report.status_table(found))
+        assert "4 of 4 done, 0 open, 1 failed" in shown
+        assert "trial-0000: the disk was full" in shown
+
+    def test_of_a_study_under_way(self, small_study: Any) -> None:
+        small = small_study()
+        study = Study.create(small.spec, small.runs)
+        job = study.ask()
+        assert job is not None
+        attempt = study.start(job)
+        attempt.progress_file.write_text('{"step": 3, "total": 8, "note": "loss 1.2"}')
+        found = report.status(study)
+        assert found["trials"]["running"] == 0  # the baseline is no trial
+        assert found["running"] == [{"job": "reference-0000", "attempt": 1, "progress": "step 3 of 8 loss 1.2"}]
+        assert found["best"] is None
+        assert "reference-0000 attempt 1: step 3 of 8 loss 1.2" in text(report.status_table(found))
+
+
+class TestOverview:
+    def test_every_study_of_the_folder_also_a_broken_one(self, study: Study, small_study: Any) -> None:
+        broken = study.folder.path.parent / "broken"
+        broken.mkdir()
+        (broken / "manifest.json").write_text("{")
+        first, second = report.overview(study.folder.path.parent)
+        assert (first["name"], second["name"]) == ("broken", "small")
+        assert "cannot be read" in first["error"]
+        assert second == report.status(study)
+        shown = text(report.overview_table([first, second]))
+        assert "cannot be read" in shown
+        assert "small" in shown
+
+    def test_a_folder_without_studies(self, tmp_path: Any) -> None:
+        assert report.overview(tmp_path / "nowhere") == []
+
+
+class TestTrials:
+    def test_a_row_has_everything_that_is_known(self, study: Study) -> None:
+        failed, done, *_ = report.trial_rows(study)
+        assert set(failed) == set(done)
+        assert (failed["state"], failed["failure"], failed["message"]) == ("failed", "objective", "the disk was full")
+        assert failed["score"] is None
+        record, score = next((r, s) for r, s in study.ranking() if r.job.id == done["trial"])
+        assert record.measurement is not None and record.job.mixture is not None
+        for name, share in record.job.mixture.items():
+            assert done[f"share/{name}"] == share
+            assert done[f"realised/{name}"] == (record.measurement.realised or {})[name]
+            assert done[f"rows/{name}"] == record.measurement.rows[name]
+            assert done[f"{name}/accuracy"] == record.values[f"{name}/accuracy"]
+            assert done[f"{name}/accuracy/gain"] == score.gains[f"{name}/accuracy"]
+        assert (done["score"], done["feasible"]) == (score.balanced, True)
+        assert done["seed/data"] == record.job.seeds.data
+        assert done["cost/wall_seconds"] > 0
+        assert done["origin"] == "anchor:uniform"
+        assert done["message"] is None
+
+    def test_broken_guards_are_columns(self, small_study: Any) -> None:
+        metrics = [{"name": f"{name}/accuracy", "reference": 0.5, "guard": 0.0} for name in ("support", "legal")]
+        small = small_study(metrics=metrics, search={"trials": 1})
+        study = Study.create(small.spec, small.runs)
+        with SerialRunner(study.spec.blueprint) as runner:
+            Search(study, runner).run()
+        [row] = report.trial_rows(study)
+        assert row["feasible"] is False
+        assert row["legal/accuracy/violation"] == pytest.approx(0.5 - (0.2 + 0.6 / 3))
+
+    def test_csv_holds_the_same(self, study: Study) -> None:
+        rows = report.trial_rows(study)
+        read = list(csv.DictReader(io.StringIO(report.trials_csv(study))))
+        assert [list(row) for row in read] == [list(row) for row in rows]
+        for found, row in zip(read, rows, strict=True):
+            assert found == {key: "" if value is None else str(value) for key, value in row.items()}
+
+    def test_no_trials_are_no_csv(self, small_study: Any) -> None:
+        small = small_study()
+        assert report.trials_csv(Study.create(small.spec, small.runs)) == ""
+
+    def test_the_table_begins_with_the_best_and_ends_with_the_failed(self, study: Study) -> None:
+        lines = [line for line in text(report.trials_table(study)).splitlines() if "trial-" in line]
+        ranked = [record.job.id for record, _ in study.ranking()]
+        assert [line.split()[1] for line in lines] == [*ranked, "trial-0000"]
+
+
+@pytest.mark.parametrize(
+    ("progress", "words"),
+    [
+        (None, ""),
+        (Progress(step=3, total=8), "step 3 of 8"),
+        (Progress(step=3, total=8, note="loss 1.2"), "step 3 of 8 loss 1.2"),
+        (Progress(step=0, total=0, note="loading model and data"), "loading model and data"),
+    ],
+)
+def test_progress_in_words(progress: Progress | None, words: str) -> None:
+    assert report.progress_text(progress) == words
