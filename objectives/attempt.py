@@ -6,6 +6,7 @@ This is what a worker executes. Only this module knows the names of the files in
 from __future__ import annotations
 
 import enum
+import errno
 import json
 import os
 import shutil
@@ -22,6 +23,15 @@ LOG_TAIL = 4_000
 """Characters of a failure's log or traceback that are kept with it."""
 
 
+MACHINE_ERRORS = frozenset(
+    {errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EROFS, errno.ESTALE}
+)
+"""System errors that speak of the machine, such as a full disk, and not of the job."""
+
+COPY_TRIES = 3
+"""How often a checkpoint is copied that changes meanwhile, because a dead driver's worker lives on for seconds."""
+
+
 class FailureKind(enum.StrEnum):
     """Who is at fault when a job fails, which decides whether it is tried again."""
 
@@ -30,7 +40,7 @@ class FailureKind(enum.StrEnum):
     RESULT = "result"
     """It finished, but what it reported cannot be used: unchanged, it would do so again."""
     INFRASTRUCTURE = "infrastructure"
-    """The worker or its machine was lost: worth another attempt."""
+    """The worker or its machine was lost, or is out of disk or memory: worth another attempt."""
     CANCELLED = "cancelled"
     """It ended because it was told to."""
 
@@ -74,8 +84,10 @@ class Failure:
             return cls(kind=FailureKind.OBJECTIVE, message=str(error), log=error.log[-LOG_TAIL:])
         if isinstance(error, RatioSearchError):
             return cls(kind=FailureKind.OBJECTIVE, message=str(error))
+        machine = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MACHINE_ERRORS)
+        kind = FailureKind.INFRASTRUCTURE if machine else FailureKind.OBJECTIVE
         trace = "".join(traceback.format_exception(error))[-LOG_TAIL:]
-        return cls(kind=FailureKind.OBJECTIVE, message=f"{type(error).__name__}: {error}", log=trace)
+        return cls(kind=kind, message=f"{type(error).__name__}: {error}", log=trace)
 
 
 Event = Progress | Measurement | Failure
@@ -167,10 +179,16 @@ class Attempt:
             return
         # Copied beside and renamed, so that an attempt killed here leaves no half checkpoint behind.
         copy = self.folder / "checkpoint.partial"
-        shutil.rmtree(copy, ignore_errors=True)
-        if self.previous is not None and (self.previous / "checkpoint").exists():
-            shutil.copytree(self.previous / "checkpoint", copy)
+        for _ in range(COPY_TRIES if self.previous is not None else 0):
+            assert self.previous is not None
+            shutil.rmtree(copy, ignore_errors=True)
+            try:
+                shutil.copytree(self.previous / "checkpoint", copy, ignore=shutil.ignore_patterns("*.partial"))
+                break
+            except (FileNotFoundError, shutil.Error):
+                continue  # there is none, or a file vanished while it was copied
         else:
+            shutil.rmtree(copy, ignore_errors=True)
             copy.mkdir()
         copy.rename(self.checkpoint)
 

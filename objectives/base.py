@@ -148,12 +148,19 @@ class Measurement:
             return cls(
                 metrics={str(name): _estimate(str(name), raw) for name, raw in data["metrics"].items()},
                 realised=None if realised is None else Mixture.from_weights(realised),
-                rows={str(name): _whole(f"rows of {name!r}", n) for name, n in (data.get("rows") or {}).items()},
-                cost={str(name): _number(f"cost {name!r}", n) for name, n in (data.get("cost") or {}).items()},
-                artefacts={str(name): str(place) for name, place in (data.get("artefacts") or {}).items()},
+                rows={name: _whole(f"rows of {name!r}", n) for name, n in _object(data, "rows").items()},
+                cost={name: _number(f"cost {name!r}", n) for name, n in _object(data, "cost").items()},
+                artefacts={name: str(place) for name, place in _object(data, "artefacts").items()},
             )
         except (TypeError, ValueError, OverflowError, AttributeError, MixtureError) as error:
             raise ResultError(f"the result does not have the documented shape: {error}") from error
+
+
+def _object(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    found = data.get(key)
+    if found is not None and not isinstance(found, Mapping):
+        raise ResultError(f"{key} must be an object with names and values, found {found!r}")
+    return {str(name): value for name, value in (found or {}).items()}
 
 
 def _estimate(name: str, raw: Any) -> Estimate:

@@ -66,14 +66,17 @@ KINDS: dict[str, MetricKind] = {
 
 
 def rate(hits: Sequence[bool] | NDArray[np.bool_]) -> Estimate:
-    """Share of rows that are right, with its binomial standard error.
+    """Share of rows that are right, with its standard error.
+
+    The error is the standard deviation of what a binomial rate can be after these rows, a Beta(hits + 1,
+    misses + 1). It is close to sqrt(p (1 - p) / n), but not 0 where all rows are right, or none.
 
     Args:
         hits: one value per row, (n_rows,), n_rows >= 1.
     """
-    n = len(hits)
-    value = float(np.count_nonzero(hits)) / n
-    return Estimate(value=value, stderr=math.sqrt(value * (1 - value) / n), rows=n)
+    n, right = len(hits), int(np.count_nonzero(hits))
+    middle = (right + 1) / (n + 2)
+    return Estimate(value=right / n, stderr=math.sqrt(middle * (1 - middle) / (n + 3)), rows=n)
 
 
 def macro_f1(labels: Sequence[str], predictions: Sequence[str], rng: np.random.Generator) -> Estimate:
@@ -94,13 +97,18 @@ def macro_f1(labels: Sequence[str], predictions: Sequence[str], rng: np.random.G
     index = {name: i for i, name in enumerate(classes)}
     true = np.array([index[label] for label in labels])
     predicted = np.array([index.get(label, len(classes)) for label in predictions])
-    shape = (len(classes), len(classes) + 1)
-    confusion = np.bincount(true * shape[1] + predicted, minlength=shape[0] * shape[1]) / len(true)
-    # Drawing rows with replacement is one multinomial draw of the confusion matrix, however many rows there are.
-    draws = rng.multinomial(len(true), confusion, size=BOOTSTRAP_SAMPLES).reshape(-1, *shape)
-    hits = np.diagonal(draws, axis1=1, axis2=2)
-    support = draws.sum(axis=2)
-    denominator = support + draws.sum(axis=1)[:, :-1]
+    # Drawing rows with replacement is one multinomial draw of how often each (class, prediction) occurs.
+    cells, counts = np.unique(np.stack([true, predicted]), axis=1, return_counts=True)
+    draws = rng.multinomial(len(true), counts / len(true), size=BOOTSTRAP_SAMPLES)
+
+    def totals(of: NDArray[np.int64], chosen: NDArray[np.bool_] | slice = slice(None)) -> NDArray[np.float64]:
+        """Draws of the chosen cells, added up by class, (n_samples, n_classes)."""
+        added = np.zeros((len(classes) + 1, BOOTSTRAP_SAMPLES))
+        np.add.at(added, of[chosen], draws.T[chosen])
+        return added[:-1].T
+
+    hits, support = totals(cells[0], cells[0] == cells[1]), totals(cells[0])
+    denominator = support + totals(cells[1])
     per_class = np.divide(2.0 * hits, denominator, out=np.zeros(hits.shape), where=denominator > 0)
     # A class that a resample misses has no F1 there; averaging it in as 0 would inflate the spread.
     present = support > 0

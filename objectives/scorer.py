@@ -132,9 +132,9 @@ class Score:
         return not self.violations
 
     @property
-    def key(self) -> tuple[float, float, float]:
+    def key(self) -> tuple[bool, float, float, float]:
         """What scores are ordered by."""
-        return (-self.shortfall, self.balanced, self.mean)
+        return (self.feasible, -self.shortfall, self.balanced, self.mean)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Score) and self.key == other.key

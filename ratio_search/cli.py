@@ -222,6 +222,8 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Fine-tune with a recipe, and evaluate every domain."""
+    from rich.text import Text
+
     from objectives.attempt import Failure
     from objectives.base import Measurement, Progress
     from ratio_search import report
@@ -234,7 +236,7 @@ def train(
     with _console(stderr=True).status("loading model and data") as shown:
         for event in run(Recipe.load(recipe), out, seed=seed, final=final):
             if isinstance(event, Progress):
-                shown.update(report.progress_text(event))
+                shown.update(Text(report.progress_text(event)))
             elif isinstance(event, Failure):
                 raise StudyFailed(f"{event.message}\n{event.log}".strip())
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -45,6 +46,8 @@ def read_rows(paths: Iterable[Path]) -> tuple[Row, ...]:
     files = tuple(paths)
     for path in files:
         for number, line in enumerate(_lines(path), start=1):
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
             if not line.strip():
                 continue
             row = _parse(line)

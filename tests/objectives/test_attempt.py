@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -96,6 +98,22 @@ class TestRun:
         assert (failure.kind, failure.message) == (FailureKind.OBJECTIVE, "ZeroDivisionError: oh")
         assert "test_attempt.py" in failure.log
 
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            (OSError(errno.ENOSPC, "No space left on device"), FailureKind.INFRASTRUCTURE),
+            (MemoryError(), FailureKind.INFRASTRUCTURE),
+            (OSError(errno.ENOENT, "No such file or directory"), FailureKind.OBJECTIVE),
+            (OSError("of its own making"), FailureKind.OBJECTIVE),
+        ],
+    )
+    def test_what_is_the_machines_fault_is_worth_another_try(
+        self, error: Exception, kind: FailureKind, attempt: Attempt
+    ) -> None:
+        *_, failure = attempt.run(raising(error))
+        assert isinstance(failure, Failure)
+        assert failure.kind is kind
+
     def test_only_the_end_of_a_long_log_is_kept(self, attempt: Attempt) -> None:
         for error in (ObjectiveError, ResultError, Cancelled):
             *_, failure = attempt.run(raising(error("x", log="start" + LOG_TAIL * "." + "end")))
@@ -164,6 +182,35 @@ class TestCheckpoint:
         (second.folder / "checkpoint.partial").mkdir(parents=True)
         (second.folder / "checkpoint.partial" / "half").touch()
         assert next(second.run(self.saving("never"))) == Progress(step=0, total=1, note="one")
+
+    def test_half_a_checkpoint_is_not_copied(self, tmp_path: Path) -> None:
+        first = Attempt(job=JOB, folder=tmp_path / "1")
+        second = Attempt(job=JOB, folder=tmp_path / "2", previous=first.folder)
+        list(first.run(self.saving("one")))
+        (first.checkpoint / "two.partial").touch()
+        assert next(second.run(self.saving("never"))) == Progress(step=0, total=1, note="one")
+
+    def test_a_predecessor_that_still_writes_does_no_harm(self, tmp_path: Path) -> None:
+        """A worker outlives its dead driver by seconds, and may save a checkpoint while the next attempt begins."""
+        first = Attempt(job=JOB, folder=tmp_path / "1")
+        list(first.run(self.saving("one")))
+        over = threading.Event()
+
+        def write() -> None:
+            while not over.is_set():
+                (first.checkpoint / "two.partial").write_bytes(b"x" * 10_000)
+                (first.checkpoint / "two.partial").rename(first.checkpoint / "two")
+                (first.checkpoint / "two").rename(first.checkpoint / "three")
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for number in range(20):
+                later = Attempt(job=JOB, folder=tmp_path / f"later-{number}", previous=first.folder)
+                assert isinstance(next(later.run(self.saving("never"))), Progress)
+        finally:
+            over.set()
+            writer.join()
 
     def test_a_predecessor_that_never_began_has_none(self, tmp_path: Path) -> None:
         second = Attempt(job=JOB, folder=tmp_path / "2", previous=tmp_path / "1")

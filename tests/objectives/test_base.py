@@ -101,9 +101,9 @@ class TestMeasurement:
             ({"metrics": {}, "realised": 1}, "documented shape"),
             ({"metrics": {}, "rows": {"a": 1.5}}, "rows of 'a' must be a whole number >= 0, found 1.5"),
             ({"metrics": {}, "rows": {"a": True}}, "rows of 'a' must be a whole number >= 0, found True"),
-            ({"metrics": {}, "rows": [1]}, "documented shape"),
+            ({"metrics": {}, "rows": [1]}, r"rows must be an object with names and values, found \[1\]"),
             ({"metrics": {}, "cost": {"usd": math.nan}}, "cost 'usd' must be a finite number, found nan"),
-            ({"metrics": {}, "artefacts": "adapter"}, "documented shape"),
+            ({"metrics": {}, "artefacts": "adapter"}, "artefacts must be an object"),
         ],
     )
     def test_a_result_of_another_shape_is_refused(self, data: Any, message: str) -> None:

@@ -40,8 +40,9 @@ class TestRate:
         spread = np.std([estimate.value for estimate in estimates], ddof=1)
         assert np.mean([estimate.stderr for estimate in estimates]) == pytest.approx(spread, rel=0.15)
 
-    def test_certainty_has_no_spread(self) -> None:
-        assert rate([True] * 5).stderr == 0.0
+    def test_few_rows_are_never_certain(self) -> None:
+        assert rate([True]).stderr == pytest.approx(math.sqrt(1 / 18))
+        assert 0 < (rate([True] * 500).stderr or 0) < 0.003
 
 
 class TestMacroF1:

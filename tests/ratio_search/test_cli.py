@@ -8,6 +8,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -390,6 +391,42 @@ class TestInterruption:
         assert second.code == 3
         assert process.returncode == 143
         assert "resume with" in out
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a Ray cluster of one node, which asks for a token."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "the-token-of-this-test-and-of-nothing-else")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--include-dashboard=false"]
+    head = subprocess.Popen(
+        [*ray, f"--port={port}", "--num-cpus=2", f"--object-store-memory={100 * 2**20}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    with head:
+        try:
+            assert head.stdout is not None
+            assert any("Ray runtime started" in line for line in head.stdout), "the cluster did not start"
+            yield f"127.0.0.1:{port}"
+        finally:
+            os.killpg(head.pid, signal.SIGKILL)
+
+
+def test_a_running_cluster_is_joined_and_left_running(small_study: Any, cluster: str) -> None:
+    for name in ("first", "second"):
+        small = small_study(name=name, search={"trials": 2, "parallel": 2})
+        command = [sys.executable, "-m", "ratio_search", "launch", str(small.file), "--runs", str(small.runs), "--json"]
+        done = subprocess.run([*command, "--ray-address", cluster], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["study"] == name
+    assert len(small.evaluated) == 6
 
 
 class TestHelp:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,7 @@ class Handover:
                 raise ResultError(f"unknown key {key!r} in the trainer's result; known are {', '.join(known)}")
         for name in measured.metrics:
             domain, _, metric = name.partition("/")
-            if domain not in self.tests or not metric:
+            if domain not in self.tests or not metric or not metric.isprintable():
                 raise ResultError(
                     f"metric {name!r} in the trainer's result: expected '<domain>/<metric>' of a domain with test "
                     f"files, which are {', '.join(self.tests)}"
@@ -131,18 +132,21 @@ class Handover:
         shares = measured.realised or rows
         try:
             realised = Mixture.from_weights({name: shares.get(name, 0) for name in mixed})
-        except MixtureError as error:
+        except (MixtureError, OverflowError) as error:
             raise ResultError(f"rows or realised in the trainer's result: {error}") from error
         return dataclasses.replace(measured, rows=rows, realised=realised)
 
     def log(self) -> str:
         """The last lines of the trainer's output, as text that can be shown and stored anywhere."""
-        with self.log_file.open("rb") as file:
-            file.seek(max(0, self.log_file.stat().st_size - LOG_BYTES))
-            text = file.read().decode("utf-8", errors="replace")
+        try:
+            with self.log_file.open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_BYTES))
+                text = file.read().decode("utf-8", errors="replace")
+        except OSError:
+            return ""  # the trainer removed it
         # A progress bar redraws its line with carriage returns: only its last state counts.
         lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.rstrip().split("\n")[-LOG_LINES:]]
-        return "\n".join("".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in line) for line in lines)
+        return "\n".join(map(_printable, lines))
 
 
 class ProgressFile:
@@ -169,6 +173,10 @@ class ProgressFile:
                 return
 
 
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
+
+
 def _line(domain: str, row: Row) -> str:
     fields: dict[str, Any] = {"domain": domain, "instruction": row.instruction, "output": row.output}
     if row.label is not None:
@@ -185,4 +193,4 @@ def _progress(line: bytes) -> Progress | None:
         return None
     if type(step) is not int or type(total) is not int or not isinstance(note, str) or not 0 <= step <= total:
         return None
-    return Progress(step=step, total=total, note=note)
+    return Progress(step=step, total=total, note=_printable(note))

@@ -65,8 +65,8 @@ class CommandObjective:
             while process.running():
                 if context.cancelled():
                     process.end(self._settings.grace_s)
-                    if process.exit_code == 0 and handover.result_file.exists():
-                        break  # it was about to finish, and has: what is paid for is kept
+                    if process.exit_code == 0 and self._finished(handover):
+                        break  # it was about to, and has: what is paid for is kept
                     raise Cancelled("cancelled while the trainer ran", log=handover.log())
                 if time.monotonic() >= limit:
                     process.end(self._settings.grace_s)
@@ -92,6 +92,13 @@ class CommandObjective:
             context, folder=context.folder.resolve(), checkpoint=context.checkpoint.resolve()
         )
         return Handover(job=job, context=absolute, blend=blend, tests=self._tests)
+
+    def _finished(self, handover: Handover) -> bool:
+        try:
+            handover.result()
+        except ResultError:
+            return False
+        return True
 
     def _result(self, handover: Handover) -> Measurement:
         try:

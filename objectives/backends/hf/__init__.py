@@ -64,7 +64,8 @@ class HfBackend(Backend):
         method: what is trained.
         steps: optimizer steps of a job.
         batch_size: rows per optimizer step.
-        micro_batch_size: most rows in memory at a time; None for all of a step's.
+        micro_batch_size: most rows in memory at a time; None for all of a step's. Results depend on it no more than
+            on rounding, but for the noise of dropout, where the model or the adapter has any.
         learning_rate: the peak; None for 2e-4 (lora) or 2e-5 (full), and for `tiny` 1e-2 or 2e-3.
         warmup_steps: steps of linear rise; None for a tenth of all. The rate then falls linearly to 0.
         weight_decay: AdamW's.

@@ -15,6 +15,9 @@ from objectives.errors import OptionsError
 CHUNK_ROWS = 10_000
 """Rows that are handed to the tokenizer at a time, which bounds the memory that it takes."""
 
+_TIMELESS = "{%- macro strftime_now(format) -%}1 January 2025{%- endmacro -%}"
+"""Some templates write today's date, which would make the same job differ from day to day."""
+
 _USER, _ASSISTANT = "ratio-search-instruction", "ratio-search-output"
 
 
@@ -61,8 +64,10 @@ class Template:
 def _rendered(tokenizer: Any) -> str:
     turns = [{"role": "user", "content": _USER}, {"role": "assistant", "content": _ASSISTANT}]
     try:
-        # Some templates write today's date, which would make the same job differ from day to day.
-        text: str = tokenizer.apply_chat_template(turns, tokenize=False, date_string="1 January 2025")
+        template = _TIMELESS + tokenizer.get_chat_template()
+        text: str = tokenizer.apply_chat_template(
+            turns, chat_template=template, tokenize=False, date_string="1 January 2025"
+        )
     except Exception as error:  # the template is the model's own program and may raise anything
         raise OptionsError(
             f"the base model's chat template fails on one user and one assistant turn: {error}"
@@ -134,6 +139,8 @@ def encode(rows: Sequence[Row], tokenizer: Any, template: Template, max_length: 
     pieces: list[NDArray[np.int32]] = []
     prompts: list[int] = []
     truncated = 0
+    # Something must stand before the first token that is predicted, also where template and instruction are empty.
+    first = [tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id]
     for start in range(0, len(rows), CHUNK_ROWS):
         chunk = rows[start : start + CHUNK_ROWS]
         heads = [template.before + row.instruction + template.between for row in chunk]
@@ -141,9 +148,9 @@ def encode(rows: Sequence[Row], tokenizer: Any, template: Template, max_length: 
         encoded = (tokenizer(texts, add_special_tokens=False)["input_ids"] for texts in (heads, tails))
         for prompt, response in zip(*encoded, strict=True):
             truncated += len(prompt) + len(response) > max_length
-            prompt = _without_middle(prompt, max(max_length - len(response), max_length // 2))
-            pieces.append(np.array([*prompt, *response][:max_length], dtype=np.int32))
-            prompts.append(len(prompt))
+            head = without_middle(prompt or first, max(max_length - len(response), max_length // 2))
+            pieces.append(np.concatenate([head, np.asarray(response, dtype=np.int32)])[:max_length])
+            prompts.append(len(head))
     return Encoded(
         tokens=np.concatenate(pieces),
         starts=np.cumsum([0, *map(len, pieces)]),
@@ -152,7 +159,9 @@ def encode(rows: Sequence[Row], tokenizer: Any, template: Template, max_length: 
     )
 
 
-def _without_middle(tokens: list[int], most: int) -> list[int]:
-    if len(tokens) <= most:
-        return tokens
-    return tokens[: most // 2] + tokens[len(tokens) - (most - most // 2) :]
+def without_middle(tokens: Sequence[int] | NDArray[np.int32], most: int) -> NDArray[np.int32]:
+    """The tokens, or if they are more than `most`, those at the beginning and at the end."""
+    found = np.asarray(tokens, dtype=np.int32)
+    if len(found) <= most:
+        return found
+    return np.concatenate([found[: most // 2], found[len(found) - (most - most // 2) :]])

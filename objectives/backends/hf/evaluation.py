@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional
-from transformers import DynamicCache
 
 from objectives.backends.hf.encoding import Encoded
+from objectives.backends.hf.labels import Labels, Question
 from objectives.backends.hf.learner import Batch, Learner
 from objectives.base import Estimate
 from objectives.errors import ObjectiveError
@@ -23,61 +22,18 @@ MAX_LOSS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
-    """The classes of a labelled domain, and how the model is asked for one.
-
-    Where every class begins with a token of its own, the prediction is the class whose first token is the
-    likeliest after the prompt; the pass that scores the responses has that already. Otherwise each class's
-    tokens are scored in full: the probability that the response begins with this class and does not go on
-    to a longer one, such as `network` after `net`.
+class Reading:
+    """How test rows are put before the model.
 
     Attributes:
-        names: the classes, sorted.
-        tokens: each class's own tokens.
-        first: each class's first token, when these tell all classes apart; None otherwise.
+        max_length: most tokens that the model reads.
+        batch_tokens: most tokens in a batch, padding counted; a longer row makes a batch of its own.
+        cached: whether the model can keep a prompt for several labels, as `keeps_prompts` finds out.
     """
 
-    names: tuple[str, ...]
-    tokens: tuple[tuple[int, ...], ...]
-    first: tuple[int, ...] | None
-
-    @classmethod
-    def of(cls, tokens: Mapping[str, Sequence[int]], data: Sequence[tuple[Encoded, Sequence[str | None]]]) -> Labels:
-        """Looks at how the classes really begin, since a tokenizer may join a label with what follows it.
-
-        Args:
-            tokens: each class's own tokens.
-            data: encoded rows with their labels, which all classes come from.
-        """
-        names = tuple(sorted(tokens))
-        begins: dict[str, set[int]] = {name: set() for name in names}
-        for encoded, labels in data:
-            for i, label in enumerate(labels):
-                if label is not None:
-                    begins[label].add(int(encoded.response(i)[0]))
-        seen = [token for name in names for token in begins[name]]
-        apart = len(seen) == len(set(seen)) == len(names)
-        return cls(
-            names=names,
-            tokens=tuple(tuple(tokens[name]) for name in names),
-            first=tuple(seen) if apart else None,
-        )
-
-    @property
-    def longer(self) -> dict[int, frozenset[int]]:
-        """Number of a class that longer ones begin with, to the tokens with which those go on."""
-        found = {
-            k: frozenset(other[len(own)] for other in self.tokens if len(other) > len(own) and other[: len(own)] == own)
-            for k, own in enumerate(self.tokens)
-        }
-        return {k: tokens for k, tokens in found.items() if tokens}
-
-    def padded(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The classes' tokens, padded on the right, and which are no padding, (n_labels, n_places) each."""
-        width = max(map(len, self.tokens))
-        tokens = torch.tensor([[*own, *[0] * (width - len(own))] for own in self.tokens], device=device)
-        lengths = torch.tensor([[len(own)] for own in self.tokens], device=device)
-        return tokens, torch.arange(width, device=device) < lengths
+    max_length: int
+    batch_tokens: int
+    cached: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,17 +67,17 @@ class _Scores:
 class Evaluation:
     """One evaluation of a model under way."""
 
-    def __init__(self, learner: Learner, tests: Sequence[TestSet], batch_tokens: int) -> None:
+    def __init__(self, learner: Learner, tests: Sequence[TestSet], reading: Reading) -> None:
         """Begins an evaluation.
 
         Args:
             learner: the model as it is to be judged.
             tests: the test sets.
-            batch_tokens: most tokens in a batch, padding counted; a longer row makes a batch of its own.
+            reading: how they are put before it.
         """
         self._learner = learner
         self._tests = tests
-        self._batch_tokens = batch_tokens
+        self._reading = reading
         self._scores = [
             _Scores(
                 nll=np.zeros(len(test.rows)),
@@ -141,11 +97,16 @@ class Evaluation:
                 self._score(batch)
             done += len(batch)
             yield done
-        for which, test in enumerate(self._tests):
+        for test, scores in zip(self._tests, self._scores, strict=True):
             if test.labels is not None and test.labels.first is None:
-                for alike in self._alike(test.rows, test.labels):
-                    with torch.no_grad():
-                        self._choose(which, test.labels, alike)
+                question = Question(
+                    learner=self._learner,
+                    labels=test.labels,
+                    batch_tokens=self._reading.batch_tokens,
+                    cached=self._reading.cached,
+                )
+                for i, answer in question.answers(test.rows, self._reading.max_length):
+                    scores.predicted[i] = answer
                     yield done
 
     def metrics(self, rng: np.random.Generator) -> dict[str, Estimate]:
@@ -182,7 +143,7 @@ class Evaluation:
         width = 0
         for length, which, i in sizes:
             width = width or length
-            if batch and (len(batch) + 1) * width > self._batch_tokens:
+            if batch and (len(batch) + 1) * width > self._reading.batch_tokens:
                 yield batch
                 batch, width = [], length
             batch.append((which, i))
@@ -204,39 +165,3 @@ class Evaluation:
             scores.nll[i], scores.exact[i] = nll_rows[place], exact_rows[place]
             if labels is not None and labels.first is not None:
                 scores.predicted[i] = labels.names[int(begins[place, list(labels.first)].argmax())]
-
-    def _alike(self, rows: Encoded, labels: Labels) -> Iterator[list[int]]:
-        """Row numbers with prompts of one length, as many at a time as all labels leave room for."""
-        width = max(map(len, labels.tokens))
-        batch: list[int] = []
-        for i in map(int, np.argsort(-rows.prompts, kind="stable")):
-            size = len(labels.names) * (int(rows.prompts[i]) + width)
-            full = (len(batch) + 1) * size > self._batch_tokens
-            if batch and (full or rows.prompts[i] != rows.prompts[batch[0]]):
-                yield batch
-                batch = []
-            batch.append(i)
-        yield batch
-
-    def _choose(self, which: int, labels: Labels, alike: list[int]) -> None:
-        """Scores each label after each prompt, which is read once: its keys and values serve all labels."""
-        device, rows = self._learner.device, self._tests[which].rows
-        prompts = torch.from_numpy(np.stack([rows.prompt(i) for i in alike]).astype(np.int64)).to(device)
-        last = torch.zeros_like(prompts, dtype=torch.bool)
-        last[:, -1] = True
-        cache = DynamicCache(config=self._learner.model.config)
-        before = self._learner.logits(prompts, last, cache).log_softmax(dim=-1)
-        cache.batch_repeat_interleave(len(labels.names))
-        tokens, own = labels.padded(device)
-        inputs = tokens.repeat(len(alike), 1)
-        after = self._learner.logits(inputs, torch.ones_like(inputs, dtype=torch.bool), cache)
-        # (n_rows, n_labels, n_places, n_vocabulary): what follows each of a label's tokens
-        after = after.log_softmax(dim=-1).reshape(len(alike), *tokens.shape, -1)
-        wanted = tokens[None, :, 1:, None].expand(len(alike), -1, -1, 1)
-        rest = after[:, :, :-1].gather(-1, wanted).squeeze(-1) * own[:, 1:]
-        scores = before[:, tokens[:, 0]] + rest.sum(dim=-1)
-        for k, longer in labels.longer.items():
-            going_on = after[:, k, len(labels.tokens[k]) - 1, list(longer)].exp().sum(dim=-1)
-            scores[:, k] += torch.log1p(-going_on.clamp(max=1 - 1e-6))
-        for i, best in zip(alike, scores.argmax(dim=-1).tolist(), strict=True):
-            self._scores[which].predicted[i] = labels.names[best]

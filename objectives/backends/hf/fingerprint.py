@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-SUFFIXES = frozenset({".bin", ".jinja", ".json", ".model", ".safetensors", ".txt"})
+SUFFIXES = frozenset({".bin", ".jinja", ".json", ".model", ".py", ".safetensors", ".tiktoken", ".txt"})
 """Files of a model's folder that decide what it does."""
 
 BLOCK_BYTES = 65_536
@@ -15,8 +15,9 @@ BLOCKS = 64
 def folder_digest(folder: Path) -> str:
     """Digest of a model's folder: names, sizes and content of its files.
 
-    Of a file larger than 4 MiB, 64 blocks of 64 KiB that lie evenly in it are read. Training moves all weights,
-    so another model shows in any of them, and a folder of many gigabytes takes no longer than a small one.
+    Of a file larger than 4 MiB, 64 blocks of 64 KiB that lie evenly in it are read, so that a folder of many
+    gigabytes takes no longer than a small one. Another model shows in any of them; a change of a few layers alone,
+    under the same file name and size, could be missed.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES):

@@ -94,6 +94,12 @@ class Learner:
         # in front of the head, so that whatever a model does to its logits afterwards is still done.
         model.get_output_embeddings().register_forward_pre_hook(self._select)
 
+    @property
+    def rounding(self) -> float:
+        """How far two ways to compute the same logits may differ, relative to the largest."""
+        exact = self.model.get_input_embeddings().weight.dtype is torch.float32 and not self._autocast
+        return 1e-3 if exact else 0.05
+
     def reset(self, seed: int) -> None:
         """Puts the trainable part back to its beginning.
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from objectives.backends.hf.encoding import Encoded
-from objectives.backends.hf.evaluation import Evaluation, TestSet
+from objectives.backends.hf.evaluation import Evaluation, Reading, TestSet
 from objectives.backends.hf.learner import Learner
 from objectives.backends.hf.training import Schedule, Training
 from objectives.base import Context, Job, Measurement, Progress
@@ -35,8 +35,8 @@ class HfObjective:
         train: Mapping[str, Encoded],
         tests: Sequence[TestSet],
         schedule: Schedule,
+        reading: Reading,
         *,
-        batch_tokens: int,
         checkpoint_every: int | None,
     ) -> None:
         """Takes what all jobs share; `HfBackend.build` makes it.
@@ -46,14 +46,14 @@ class HfObjective:
             train: domain to its training rows.
             tests: the domains' test rows.
             schedule: how a job trains.
-            batch_tokens: most tokens of an evaluation batch.
+            reading: how a job's model is evaluated.
             checkpoint_every: steps between two checkpoints; None for none, unless cancelled.
         """
         self._learner = learner
         self._train = dict(train)
         self._tests = tuple(tests)
         self._schedule = schedule
-        self._batch_tokens = batch_tokens
+        self._reading = reading
         self._checkpoint_every = checkpoint_every
 
     def run(self, job: Job, context: Context) -> Iterator[Progress | Measurement]:
@@ -84,7 +84,7 @@ class HfObjective:
         if training is not None:
             yield from self._fit(training, checkpoint, context)
         trained = time.perf_counter()
-        evaluation = Evaluation(self._learner, self._tests, self._batch_tokens)
+        evaluation = Evaluation(self._learner, self._tests, self._reading)
         yield from self._evaluate(evaluation, training, checkpoint, context)
         evaluated = time.perf_counter()
         # One generator for all mixtures: the luck of F1's resamples is then common to them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from torch.nn import functional
 from objectives.backends.hf.encoding import Encoded
 from objectives.backends.hf.learner import Batch, Learner
 from objectives.errors import ObjectiveError
+
+_LOG = logging.getLogger(__name__)
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -158,11 +161,15 @@ class Training:
         """Continues from a checkpoint of a run with the same rows, settings and seed.
 
         Returns:
-            Whether there is one.
+            Whether there is one that can be read.
         """
         if not path.exists():
             return False
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception:  # what torch makes of a damaged file has no common root; without it the run begins anew
+            _LOG.warning("%s cannot be read; the run begins anew", path)
+            return False
         if state["run"] != self._identity:
             return False
         self._learner.load_state(state["weights"])
@@ -176,7 +183,7 @@ def _step_seed(seed: int, step: int) -> int:
 
 
 def _identity(learner: Learner, order: NDArray[np.int64], schedule: Schedule, seed: int) -> str:
-    """Digest of everything that a run's outcome depends on."""
+    """Digest of a run's plan: order of rows, schedule, seed, shapes. Data and base model are its study's affair."""
     settings = dataclasses.replace(schedule, micro_batch_size=schedule.batch_size)
     shapes = [(name, tuple(weight.shape)) for name, weight in learner.trainable.items()]
     digest = hashlib.blake2b(repr((settings, seed, shapes)).encode(), digest_size=16)

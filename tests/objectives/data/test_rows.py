@@ -48,6 +48,11 @@ class TestGoodFiles:
         file.write_bytes(f"{line(Row('x', 'y'))}\r\n{line(Row('u', 'v'))}".encode())
         assert read_rows([file]) == (Row("x", "y"), Row("u", "v"))
 
+    def test_the_mark_that_windows_puts_before_utf_8_is_no_part_of_the_text(self, tmp_path: Path) -> None:
+        file = tmp_path / "a"
+        file.write_bytes(b"\xef\xbb\xbf" + f"{line(Row('x', 'y'))}\n".encode())
+        assert read_rows([file]) == (Row("x", "y"),)
+
     def test_unicode_line_separators_inside_text_do_not_end_a_line(self, tmp_path: Path) -> None:
         file = write(tmp_path / "a", '{"instruction": "a\u2028b\u0085c", "output": "d"}')
         assert read_rows([file]) == (Row("a\u2028b\u0085c", "d"),)

@@ -158,6 +158,12 @@ class TestWhatTheTrainerSays:
         *progress, _ = python(code).run(job, here)
         assert progress == [Progress(step=1, total=4, note="warm")]
 
+    def test_what_cannot_be_shown_is_taken_out_of_a_note(self, python: Make, job: Job, here: Context) -> None:
+        note = r'{"step": 1, "total": 2, "note": "half \\ud83d, bell \\u0007, new\\nline"}'
+        code = f"open(job['progress_file'], 'a').write('{note}\\n')\n{GOOD}"
+        first, *_ = python(code).run(job, here)
+        assert first == Progress(step=1, total=2, note="half \ufffd, bell \ufffd, new\ufffdline")
+
     def test_progress_comes_while_it_runs(self, python: Make, job: Job, here: Context) -> None:
         wait = "while not os.path.exists('go'): time.sleep(0.01)\n"
         code = f"open(job['progress_file'], 'a').write('{{\"step\": 1, \"total\": 2}}\\n{{\"st')\n{wait}{GOOD}"
@@ -274,6 +280,11 @@ class TestTheLog:
             list(python("sys.stdout.write('10 %\\r20 %\\r30 %\\r\\nend\\r\\n'); sys.exit(1)").run(job, here))
         assert caught.value.log == "30 %\nend"
 
+    def test_may_be_gone(self, python: Make, job: Job, here: Context) -> None:
+        with pytest.raises(ObjectiveError, match="exit status 3") as caught:
+            list(python("os.unlink(job['folder'] + '/log.txt'); sys.exit(3)").run(job, here))
+        assert caught.value.log == ""
+
     def test_starts_anew_in_the_same_folder(self, python: Make, job: Job, here: Context) -> None:
         for word in ("first", "second"):
             with pytest.raises(ObjectiveError) as caught:
@@ -310,6 +321,18 @@ class TestEnding:
         for event in python(code, grace_s=60).run(job, context):
             seen.append(event)
         assert isinstance(seen[-1], Measurement)
+
+    def test_half_a_result_after_the_cancel_is_none(self, python: Make, job: Job, here: Context) -> None:
+        half = RESULT.format(text='{"metrics": {"colours/accuracy": 0.5')
+        code = (
+            f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n{half}\n"
+            "open(job['progress_file'], 'a').write('{\"step\": 1, \"total\": 2}\\n')\n"
+            "while True: time.sleep(0.01)"
+        )
+        seen: list[Progress | Measurement] = []
+        with pytest.raises(Cancelled):
+            for event in python(code, grace_s=60).run(job, dataclasses.replace(here, cancelled=lambda: bool(seen))):
+                seen.append(event)
 
     def test_too_long_is_an_error_with_the_log(self, python: Make, job: Job, here: Context) -> None:
         code = "print('still at it', flush=True); time.sleep(600)"

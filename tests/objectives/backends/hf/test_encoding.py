@@ -41,11 +41,12 @@ class TestTemplate:
         )
         assert Template.of(tokenizer) == Template(before="", between="</s><think></think>", after="</s>")
 
-    def test_does_not_depend_on_the_day(self, tokenizer: Any) -> None:
-        tokenizer.chat_template = (
-            "{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}"
-            "{% for m in messages %}{{ m.content }}</s>{% endfor %}"
-        )
+    @pytest.mark.parametrize(
+        "date",
+        ["date_string if date_string is defined else strftime_now('%d %b %Y')", "strftime_now('%d %B %Y')"],
+    )
+    def test_does_not_depend_on_the_day(self, tokenizer: Any, date: str) -> None:
+        tokenizer.chat_template = f"{{{{ {date} }}}}{{% for m in messages %}}{{{{ m.content }}}}</s>{{% endfor %}}"
         assert Template.of(tokenizer).before == "1 January 2025"
 
     def test_is_plain_without_a_chat_template(self, tokenizer: Any) -> None:
@@ -86,6 +87,12 @@ class TestTemplate:
 
 
 class TestEncode:
+    def test_something_stands_before_the_first_predicted_token(self, tokenizer: Any) -> None:
+        tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+        encoded = encode([Row("", "red"), Row("x", "red")], tokenizer, Template.of(tokenizer), 64)
+        assert encoded.prompt(0).tolist() == [tokenizer.bos_token_id]
+        assert tokenizer.decode(encoded.prompt(1)) == "x"
+
     def test_keeps_prompt_and_response_apart(self, tokenizer: Any) -> None:
         rows = [Row("colours of 1", "green indeed"), Row("x", "y")]
         encoded = encode(rows, tokenizer, Template.of(tokenizer), 64)

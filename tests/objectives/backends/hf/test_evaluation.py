@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from objectives.backends.hf.assembly import Placement, load, prepare
 from objectives.backends.hf.encoding import Encoded, Template, encode
-from objectives.backends.hf.evaluation import Evaluation, Labels, TestSet
+from objectives.backends.hf.evaluation import Evaluation, Reading, TestSet
+from objectives.backends.hf.labels import Labels
 from objectives.backends.hf.learner import Learner
+from objectives.backends.hf.model import Placement, load, prepare
 from objectives.base import Estimate
 from objectives.data import Row
 from objectives.errors import ObjectiveError
-from tests.objectives.backends.hf.conftest import COLOURS, rows_of
+from tests.objectives.backends.hf.conftest import rows_of
 
 ROWS = rows_of("colours", 20, "test")
 TRUTH = tuple(row.label for row in ROWS if row.label is not None)
@@ -46,7 +48,7 @@ def log_probabilities(learner: Learner, tokens: Sequence[int]) -> torch.Tensor:
 
 
 def metrics(learner: Learner, *tests: TestSet, batch_tokens: int = 256) -> dict[str, Estimate]:
-    evaluation = Evaluation(learner, tests, batch_tokens)
+    evaluation = Evaluation(learner, tests, Reading(max_length=64, batch_tokens=batch_tokens, cached=True))
     done = list(evaluation.run())
     assert done[-1] == evaluation.total
     return evaluation.metrics(np.random.default_rng(0))
@@ -116,36 +118,9 @@ class TestResponses:
             metrics(broken, TestSet(domain="a", rows=encoded))
 
 
-class TestLabels:
-    def own_tokens(self, tokenizer: Any) -> dict[str, list[int]]:
-        return {name: tokenizer(name)["input_ids"] for name in COLOURS}
-
-    def test_first_tokens_do_when_they_tell_all_classes_apart(self, loaded: tuple[Any, Any], encoded: Encoded) -> None:
-        labels = Labels.of(self.own_tokens(loaded[0]), [(encoded, TRUTH)])
-        assert labels.names == ("blue", "green", "red")
-        assert labels.first is not None
-        by_name = {row.label: int(encoded.response(i)[0]) for i, row in enumerate(ROWS)}
-        assert labels.first == tuple(by_name[name] for name in labels.names)
-
-    def test_first_tokens_do_not_when_two_classes_share_one(self, loaded: tuple[Any, Any]) -> None:
-        tokenizer, _ = loaded
-        rows = [Row("a", "xx", "xx"), Row("b", "xy", "xy")]
-        encoded = encode(rows, tokenizer, Template.of(tokenizer), 64)
-        tokens = {name: tokenizer(name)["input_ids"] for name in ("xx", "xy")}
-        assert encoded.response(0)[0] == encoded.response(1)[0]
-        assert Labels.of(tokens, [(encoded, ["xx", "xy"])]).first is None
-
-    def test_first_tokens_do_not_when_one_class_begins_in_two_ways(self, loaded: tuple[Any, Any]) -> None:
-        """A tokenizer may join the end of a label with what follows."""
-        tokenizer, _ = loaded
-        rows = [Row("a", "r", "r"), Row("b", "red", "r"), Row("c", "q", "q")]
-        encoded = encode(rows, tokenizer, Template.of(tokenizer), 64)
-        assert encoded.response(0)[0] != encoded.response(1)[0]
-        tokens = {name: tokenizer(name)["input_ids"] for name in ("r", "q")}
-        assert Labels.of(tokens, [(encoded, ["r", "r", "q"])]).first is None
-
+class TestLabelled:
     def test_the_likeliest_first_token_is_predicted(self, learner: Learner, encoded: Encoded, loaded: Any) -> None:
-        labels = Labels.of(self.own_tokens(loaded[0]), [(encoded, TRUTH)])
+        labels = Labels.of(loaded[0], [(encoded, TRUTH)])
         assert labels.first is not None
         hits = 0
         for i, truth in enumerate(TRUTH):
@@ -156,41 +131,16 @@ class TestLabels:
         assert found["a/accuracy"].rows == found["a/f1"].rows == 20
         assert 0 <= found["a/f1"].value <= 1
 
-    @pytest.mark.parametrize("batch_tokens", [1, 400])
-    def test_full_labels_are_scored_up_to_their_end(
-        self, learner: Learner, loaded: tuple[Any, Any], batch_tokens: int
+    def test_full_labels_are_asked_for_where_first_tokens_do_not_tell(
+        self, learner: Learner, encoded: Encoded, loaded: Any
     ) -> None:
-        """Against the definition, computed label by label: begins with it, and does not go on to a longer one."""
-        tokenizer, _ = loaded
-        rows = [row for name in ("colours", "shapes", "echoes") for row in rows_of(name, 7, "test")]
-        encoded = encode(rows, tokenizer, Template.of(tokenizer), 64)
-        colour, shape, echo = (list(map(int, encoded.response(i))) for i in (0, 7, 14))
-        candidates = {
-            "blue": colour[:1],
-            "blue indeed": colour[:2],
-            "blue red": [colour[0], shape[0]],
-            "shape": shape[:3],
-            "number": echo[:1],
-            "numbers": [echo[0], colour[0], echo[1]],
-        }
-        labels = Labels(names=tuple(candidates), tokens=tuple(map(tuple, candidates.values())), first=None)
-        expected = []
-        for i in range(len(encoded)):
-            prompt = list(encoded.prompt(i))
-            scores = {}
-            for name, tokens in candidates.items():
-                found = log_probabilities(learner, [*prompt, *tokens])[len(prompt) - 1 :]
-                score = sum(float(found[j, token]) for j, token in enumerate(tokens))
-                on = {
-                    longer[len(tokens)]
-                    for longer in candidates.values()
-                    if len(longer) > len(tokens) and longer[: len(tokens)] == tokens
-                }
-                ends = 1 - sum(float(found[len(tokens), token].exp()) for token in on)
-                scores[name] = score + math.log(ends)
-            expected.append(max(scores, key=scores.__getitem__))
-        # Both matter: that a label is longer than one token, and that another one is longer than it.
-        assert {"blue indeed", "number"} <= set(expected)
-        # Named after what should be predicted, every row must be a hit.
-        test = TestSet(domain="a", rows=encoded, truth=tuple(expected), labels=labels)
-        assert metrics(learner, test, batch_tokens=batch_tokens)["a/accuracy"].value == 1.0
+        """With labels of one token each, that must come to the same."""
+        labels = Labels.of(loaded[0], [(encoded, TRUTH)])
+        single = Labels(
+            names=labels.names, openings=tuple((t,) for t in labels.first or ()), owners=(0, 1, 2), first=labels.first
+        )
+        first, full = (
+            metrics(learner, TestSet(domain="a", rows=encoded, truth=TRUTH, labels=which))
+            for which in (single, dataclasses.replace(single, first=None))
+        )
+        assert full == first

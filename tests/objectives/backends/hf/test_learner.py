@@ -9,8 +9,8 @@ from peft import PeftModel
 from torch.nn import functional
 
 from objectives.backends.hf import LoraOptions
-from objectives.backends.hf.assembly import Placement, load, prepare
 from objectives.backends.hf.learner import Batch, Learner
+from objectives.backends.hf.model import Placement, load, prepare
 
 CPU = torch.device("cpu")
 ON_CPU = Placement(device=CPU)

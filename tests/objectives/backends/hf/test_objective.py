@@ -265,7 +265,7 @@ class TestBuild:
     def test_refuses_an_adapter_on_layers_that_are_not_there(
         self, base: Path, root: Path, domains: Sequence[Domain]
     ) -> None:
-        with pytest.raises(OptionsError, match=r"objective\.lora: .*no_such_layer"):
+        with pytest.raises(OptionsError, match=r"objective\.lora\.target_modules: .*no_such_layer"):
             settings(base, lora={"target_modules": ["no_such_layer"]}).build(domains, root)
 
     def test_refuses_a_gpu_that_is_not_there(

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives.backends.hf import LoraOptions
-from objectives.backends.hf.assembly import Placement, load, prepare
 from objectives.backends.hf.encoding import Encoded, Template, encode
 from objectives.backends.hf.learner import Learner
+from objectives.backends.hf.model import Placement, load, prepare
 from objectives.backends.hf.training import Schedule, Training
 from objectives.errors import ObjectiveError
 from tests.objectives.backends.hf.conftest import rows_of
@@ -134,6 +134,15 @@ class TestCheckpoint:
         training = Training(learner, data, ORDER, SCHEDULE, 1)
         assert not training.restore(tmp_path / "training.pt")
         assert training.step == 0
+
+    def test_that_is_damaged_is_not_continued(self, learner: Learner, data: list[Encoded], tmp_path: Path) -> None:
+        training = Training(learner, data, ORDER, SCHEDULE, 1)
+        training.save(tmp_path / "training.pt")
+        whole = (tmp_path / "training.pt").read_bytes()
+        for content in (b"", whole[: len(whole) // 2], b"something else"):
+            (tmp_path / "training.pt").write_bytes(content)
+            assert not training.restore(tmp_path / "training.pt")
+            assert training.step == 0
 
     @pytest.mark.parametrize("change", ["order", "seed", "learning rate"])
     def test_of_another_run_is_not_continued(
