@@ -1,0 +1,109 @@
+"""What the documents say is so: links lead somewhere, tables are complete, examples work.
+
+The commands of the README are run, as they stand there, by `.ci/run`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from pydantic import BaseModel
+
+from objectives.backends.command import CommandBackend
+from objectives.backends.hf import HfBackend
+from ratio_search.cli import app
+from ratio_search.spec import StudySpec
+from ratio_search.study_file import DomainSection, MetricSection, StudyFile
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("studies/**/*.md")])
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    """A section of the README, up to the next title of the same or a higher level."""
+    marks = title.partition(" ")[0]
+    start = README.index(f"\n{title}\n")
+    rest = README[start + len(title) + 2 :]
+    end = re.search(rf"^#{{1,{len(marks)}}} ", rest, flags=re.MULTILINE)
+    return rest[: end.start()] if end else rest
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://")):
+            assert (document.parent / target).exists(), target
+
+
+GROUP: Any = typer.main.get_command(app)
+
+
+@pytest.mark.parametrize("name", GROUP.commands)
+def test_the_readme_names_every_command_with_its_arguments_and_options(name: str) -> None:
+    command = GROUP.commands[name]
+    table = section("## Use it on your data")
+    row = next((line for line in table.splitlines() if line.startswith(f"| `{name}")), None)
+    assert row is not None, f"{name} is not in the table of commands"
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            assert f"`{name} {parameter.metavar}`" in row
+        for option in parameter.opts:
+            if option.startswith("--") and option != "--help":
+                assert option in table, f"{name} {option}"
+
+
+def keys_of(model: type[BaseModel]) -> set[str]:
+    return set(model.model_fields)
+
+
+def test_the_readme_names_every_key_of_a_study_file() -> None:
+    text = section("## The study file")
+    found = set(re.findall(r"`([a-z_0-9]+)`", text)) | set(re.findall(r"([a-z_0-9]+): ", text))
+    nested = [field.annotation for field in StudyFile.model_fields.values()]
+    sections = [model for model in nested if isinstance(model, type) and issubclass(model, BaseModel)]
+    assert len(sections) == 4
+    wanted = set().union(*map(keys_of, [*sections, DomainSection, MetricSection, StudyFile])) - {"domains"}
+    assert wanted <= found, wanted - found
+    assert "`domains.<name>`" in text
+
+
+def test_the_readme_names_every_setting_of_the_hf_objective() -> None:
+    found = set(re.findall(r"`([a-z_0-9]+)`", section("### `objective: {kind: hf}`")))
+    assert keys_of(HfBackend) - {"kind"} <= found
+
+
+def test_the_settings_of_the_command_objective_are_documented() -> None:
+    text = (ROOT / "docs" / "command-objective.md").read_text(encoding="utf-8")
+    assert keys_of(CommandBackend) - {"kind"} <= set(re.findall(r"\| `([a-z_0-9]+)` \|", text))
+
+
+def test_the_readmes_study_file_is_valid() -> None:
+    [text] = blocks("yaml")
+    spec = StudySpec.parse(text, ROOT)
+    assert spec.name == "support-legal"
+
+
+def test_the_readmes_python_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    (tmp_path / "studies").symlink_to(ROOT / "studies")
+    monkeypatch.chdir(tmp_path)
+    [code] = blocks("python")
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out == "support=0.393 legal=0.314 manuals=0.168 pydocs=0.126\n"
+
+
+def test_the_quickstarts_numbers_are_those_of_its_documents() -> None:
+    """The picture, the page that judges it and the README must speak of the same run."""
+    picture = (ROOT / "docs" / "quickstart.svg").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "quickstart-result.md").read_text(encoding="utf-8")
+    shares = re.search(r"Recommended: support ([\d.]+), legal ([\d.]+), manuals ([\d.]+), pydocs ([\d.]+)\.", page)
+    assert shares is not None
+    assert all(share in picture for share in shares.groups())
