@@ -1,4 +1,4 @@
-"""Prints the commands of the README, as they stand there, but for those that make does (`make quickstart`, `make test`)."""
+"""Prints the README's commands as they stand there, but for those that make does (`make quickstart`, `make test`)."""
 
 import re
 from pathlib import Path
