@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from objectives.mixture import Mixture
-from ratio_search.space import SimplexSpace
-
-SAME = 1e-4
-"""Two mixtures count as one when fewer rows in 10,000 than this would have to change domain."""
+from ratio_search.space import SAME, SimplexSpace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

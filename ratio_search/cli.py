@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Callable
 
+    from ratio_search.console import PlainConsole
     from ratio_search.recipe import Recipe
     from ratio_search.spec import StudySpec
     from ratio_search.study import Study
@@ -58,8 +61,14 @@ def main() -> None:
     """
     from objectives.errors import ObjectiveError, RatioSearchError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name from elsewhere must not end a command
     try:
         app()
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except RatioSearchError as error:
         from ratio_search.errors import LeaseError, NothingToRecommend, StudyFailed
 
@@ -82,10 +91,10 @@ def check(study: StudyFileArgument, as_json: JsonOption = False) -> None:
         low, high = domain["share"] or ("", "")
         table.add_row(name, str(domain["train"] or ""), str(domain["test"] or ""), f"{low}", f"{high}")
     console = _console()
-    console.print(table)
+    console.show(table)
     for name, mixture in plan["anchors"].items():
-        console.print(f"anchor {name}: " + " ".join(f"{key}={share:.3f}" for key, share in mixture.items()))
-    console.print(f"{plan['trials']} trials, {plan['parallel']} at a time")
+        console.say(f"anchor {name}: " + " ".join(f"{key}={share:.3f}" for key, share in mixture.items()))
+    console.say(f"{plan['trials']} trials, {plan['parallel']} at a time")
 
 
 @app.command()
@@ -104,8 +113,11 @@ def launch(
         check(study, as_json)
         return
     spec, _ = _checked(study)
+    from ratio_search.runner import check_answers
     from ratio_search.study import Study
 
+    if ray_address is not None:
+        check_answers(ray_address)
     created = Study.create(spec, runs)
     _drive(created, runner, ray_address, as_json, trials=trials, parallel=parallel)
 
@@ -122,8 +134,9 @@ def resume(
 ) -> None:
     """Go on with a study after anything; a finished one prints its result again."""
     study = _open(name, runs)
-    study.check_identity()
-    study.spec.backend.check(study.spec.root)
+    if trials is not None or not study.done:  # what only prints its result needs no data
+        study.check_identity()
+        study.spec.backend.check(study.spec.root)
     _drive(study, runner, ray_address, as_json, trials=trials, parallel=parallel)
 
 
@@ -136,7 +149,7 @@ def status(name: NameArgument, runs: RunsOption = RUNS, as_json: JsonOption = Fa
     if as_json:
         _print_json(found)
     else:
-        _console().print(report.status_table(found))
+        _console().show(report.status_table(found))
 
 
 @app.command()
@@ -164,7 +177,7 @@ def list_runs(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
     if as_json:
         _print_json(found)
     else:
-        _console().print(report.overview_table(found))
+        _console().show(report.overview_table(found))
 
 
 @app.command()
@@ -208,7 +221,7 @@ def trials(
     elif as_csv:
         print(report.trials_csv(study), end="")
     else:
-        _console().print(report.trials_table(study))
+        _console().show(report.trials_table(study))
 
 
 @app.command()
@@ -229,12 +242,17 @@ def train(
     from ratio_search import report
     from ratio_search.errors import StudyError, StudyFailed
     from ratio_search.recipe import Recipe
+    from ratio_search.train import changed_data
     from ratio_search.train import train as run
 
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise StudyError(f"{out}: expected a new or empty folder; name another one")
-    with _console(stderr=True).status("loading model and data") as shown:
-        for event in run(Recipe.load(recipe), out, seed=seed, final=final):
+    console = _console(stderr=True)
+    chosen = Recipe.load(recipe)
+    for change in changed_data(chosen):
+        console.say(f"warning: not what the recipe was made from: {change}")
+    with console.status("loading model and data") as shown:
+        for event in run(chosen, out, seed=seed, final=final):
             if isinstance(event, Progress):
                 shown.update(Text(report.progress_text(event)))
             elif isinstance(event, Failure):
@@ -288,39 +306,48 @@ def _drive(
     """Runs a study with a display and prints its result; exits when it was interrupted."""
     from ratio_search.driver import drive
     from ratio_search.recipe import Recipe
-    from ratio_search.runner import RayRunner, Runner, SerialRunner
+    from ratio_search.runner import RayRunner, Runner, SerialRunner, check_answers
 
-    def runner(spec: StudySpec) -> Runner:
+    made: list[Runner] = []
+
+    def runner(spec: StudySpec, stopping: Callable[[], bool]) -> Runner:
         if kind is RunnerKind.SERIAL:
-            return SerialRunner(spec.blueprint)
-        return RayRunner(spec.blueprint, slots=spec.search.parallel, address=ray_address)
+            made.append(SerialRunner(spec.blueprint, stopping))
+        else:
+            made.append(RayRunner(spec.blueprint, slots=spec.search.parallel, address=ray_address))
+        return made[0]
 
+    if ray_address is not None:
+        check_answers(ray_address)
     console = _console(stderr=as_json)
     code = drive(study, runner, console, trials=trials, parallel=parallel)
     if code:
-        console.print(f"resume with: ratio-search resume {study.folder.path}", markup=False, soft_wrap=True)
+        console.say(f"resume with: ratio-search resume {study.folder.path}")
+        if any(one.stuck for one in made):
+            console.file.flush()
+            os._exit(code)
         raise typer.Exit(code)
     recipe = Recipe.of(study, study.folder.recipe_file)
     recipe.save(study.folder.recipe_file)
     _show_result(study, recipe, console, as_json)
 
 
-def _show_result(study: Study, recipe: Recipe, console: Console, as_json: bool) -> None:
+def _show_result(study: Study, recipe: Recipe, console: PlainConsole, as_json: bool) -> None:
     from ratio_search import report
 
     if as_json:
         _print_json(recipe.to_json())
         return
-    console.print(report.comparison(study, recipe))
-    console.print(f"recommended: {recipe.mixture}", highlight=False)
-    console.print(f"chosen as: {recipe.basis}", highlight=False, soft_wrap=True)
-    console.print(f"recipe: {study.folder.recipe_file}", highlight=False, soft_wrap=True)
+    console.show(report.comparison(study, recipe))
+    console.say(f"recommended: {recipe.mixture}")
+    console.say(f"chosen as: {recipe.basis}")
+    console.say(f"recipe: {study.folder.recipe_file}")
 
 
-def _console(stderr: bool = False) -> Console:
-    from rich.console import Console
+def _console(stderr: bool = False) -> PlainConsole:
+    from ratio_search.console import PlainConsole
 
-    return Console(stderr=stderr)
+    return PlainConsole(stderr=stderr)
 
 
 def _print_json(data: Any) -> None:

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +15,7 @@ from rich.text import Text
 from objectives.attempt import Failure
 from objectives.base import Job, JobKind, Progress
 from objectives.scorer import Score
+from ratio_search.console import PlainConsole
 from ratio_search.record import JobState, Record
 from ratio_search.report import progress_text
 from ratio_search.search import Moment
@@ -31,7 +32,7 @@ LINES = {
 class Display:
     """Listens to a search and shows it: trials done and running, the best so far, metrics, and time left."""
 
-    def __init__(self, study: Study, slots: int, console: Console) -> None:
+    def __init__(self, study: Study, slots: int, console: PlainConsole) -> None:
         """Prepares the display.
 
         Args:
@@ -64,7 +65,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """Prints a line, above the live table where there is one."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.say(text)
 
     def __call__(self, moment: Moment, job: Job, detail: Progress | Record | Failure | None) -> None:
         """Takes note of a moment of the search."""

@@ -5,70 +5,81 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from rich.console import Console
-
+from ratio_search.console import PlainConsole
 from ratio_search.display import Display
+from ratio_search.errors import StudyFailed
 from ratio_search.interrupt import Interrupt
 from ratio_search.lease import Lease
 from ratio_search.runner import Runner
 from ratio_search.search import Ending, Search
 from ratio_search.spec import StudySpec
+from ratio_search.storage import STORAGE_ERRORS, reason
 from ratio_search.study import Study
 
 
 def drive(
     study: Study,
-    make_runner: Callable[[StudySpec], Runner],
-    console: Console,
+    make_runner: Callable[[StudySpec, Callable[[], bool]], Runner],
+    console: PlainConsole,
     *,
     trials: int | None = None,
     parallel: int | None = None,
 ) -> int:
     """Runs a study and shows it.
 
-    A study that has all its trials is left as it is: nothing is started.
+    A study that has all its trials, and nothing open, is left as it is: nothing is started.
 
     Args:
         study: what to run.
-        make_runner: gives a runner that is not entered yet.
+        make_runner: gives a runner that is not entered yet, of a spec and a function that becomes true when the study
+            should end.
         console: where people look.
         trials: fine-tunes to finish in all, instead of what the study file states.
         parallel: fine-tunes at a time, likewise.
 
     Returns:
-        0 when the study or its budget is done, else 130 or 143: it was interrupted or told to stop, and can be
-        resumed.
+        0 when the study or its budget is done, else 128 and the number of the signal that interrupted it, or of
+        SIGTERM where it was told to stop; it can be resumed.
 
     Raises:
         LeaseError: another driver runs it.
         RunnerError: trials cannot be run here.
-        StudyFailed: its work fails.
+        StudyFailed: its work fails, or its folder cannot be written to.
     """
     stop = study.folder.stop_file
     with Lease(study.folder.lock_file), Interrupt() as interrupt:
+
+        def stopping() -> bool:
+            return interrupt.received is not None or stop.exists()
+
         stop.unlink(missing_ok=True)
         study.override(trials=trials, parallel=parallel)
-        if study.complete >= study.spec.search.trials:
+        if study.done:
             return 0
         try:
-            with make_runner(study.spec) as runner, Display(study, runner.slots, console) as display:
-                interrupt.insist()
+            with (
+                make_runner(study.spec, stopping) as runner,
+                Display(study, runner.slots, console) as display,
+            ):
 
-                def stopping() -> bool:
-                    asked = interrupt.received is not None or stop.exists()
-                    if asked:
+                def announced() -> bool:
+                    if asked := stopping():
                         display.say("stopping: running jobs save a checkpoint first; a second Ctrl-C ends them at once")
                     return asked
 
-                ending = Search(study, runner, display, stopping).run()
+                ending = Search(study, runner, display, announced).run()
         except KeyboardInterrupt:  # the second signal: whatever still runs is ended with the runner
             ending = Ending.STOPPED
+        except STORAGE_ERRORS as error:
+            raise StudyFailed(
+                f"{study.folder.path}: cannot be written to ({reason(error)}); make room there, then resume the study; "
+                "what is finished is kept"
+            ) from error
     if ending is Ending.STOPPED:
         return interrupt.exit_code or 128 + signal.SIGTERM
     if ending is Ending.BUDGET:
-        console.print(
+        console.say(
             f"budget.hours is spent, {study.spec.hours:g} hours: {study.complete} of {study.spec.search.trials} trials "
-            f"are done. To go on, raise it in {study.folder.study_file} and resume.",
-            soft_wrap=True,
+            f"are done. To go on, raise it in {study.folder.study_file} and resume."
         )
     return 0

@@ -1,4 +1,4 @@
-"""Ctrl-C and termination notices: the first asks to end in good order, the second ends at once."""
+"""Ctrl-C, a closed terminal and termination notices: the first asks to end in good order, the second ends at once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupt:
-    """Catches SIGINT and SIGTERM between `with` and its end.
+    """Catches SIGINT, SIGTERM and SIGHUP between `with` and its end.
 
     Attributes:
         received: the first signal that came; None while there was none.
@@ -26,11 +26,6 @@ class Interrupt:
             self._before[number] = signal.signal(number, self._receive)
         return self
 
-    def insist(self) -> None:
-        """Takes the signals back from whatever took them since, as Ray does when it starts."""
-        for number in SIGNALS:
-            signal.signal(number, self._receive)
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -39,10 +34,12 @@ class Interrupt:
 
     @property
     def exit_code(self) -> int | None:
-        """What a shell expects of a program that a signal ended: 130 or 143; None without a signal."""
+        """What a shell expects of a program that a signal ended: 130, 143 or 129; None without a signal."""
         return None if self.received is None else 128 + self.received
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
+            for other in SIGNALS:
+                signal.signal(other, signal.SIG_IGN)  # impatience must not interrupt the end itself
             raise KeyboardInterrupt
         self.received = signal.Signals(number)

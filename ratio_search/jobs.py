@@ -106,7 +106,7 @@ class Jobs:
         attributes = trial.user_attrs
         if ORIGIN not in attributes:
             return None
-        measured, failed = attributes.get(MEASUREMENT), attributes.get(FAILURE)
+        state, measured, failed = _state(trial), attributes.get(MEASUREMENT), attributes.get(FAILURE)
         return Record(
             number=trial.number,
             job=Job(
@@ -117,9 +117,10 @@ class Jobs:
                 attempt=attributes[ATTEMPT],
             ),
             origin=attributes[ORIGIN],
-            state=_state(trial),
+            state=state,
             measurement=None if measured is None else Measurement.from_json(measured),
-            failure=None if failed is None else Failure.from_json(failed),
+            # An open job with a failure is one whose driver died before it could close it.
+            failure=None if failed is None or state is JobState.COMPLETE else Failure.from_json(failed),
             losses=attributes.get(LOSSES, 0),
             started=trial.datetime_start,
             finished=trial.datetime_complete,

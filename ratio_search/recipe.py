@@ -15,6 +15,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from objectives.attempt import write_json
+from objectives.base import Seeds
 from objectives.errors import MixtureError
 from objectives.mixture import Mixture
 from ratio_search.errors import StudyError
@@ -104,7 +105,7 @@ class Recipe:
     compared: Mapping[str, Mapping[str, float]]
     study_file: str
     root: str
-    seeds: Mapping[str, int]
+    seeds: Seeds
     artefacts: Mapping[str, str]
     versions: Mapping[str, str]
     command: tuple[str, ...]
@@ -131,7 +132,7 @@ class Recipe:
         record, score = advice.record, advice.score
         return cls(
             study=study.spec.name,
-            identity=digest(study.folder.manifest()["identity"]),
+            identity=digest(study.folder.charter().identity),
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             trial=record.job.id,
             basis=advice.basis,
@@ -146,7 +147,7 @@ class Recipe:
             compared=compared(study),
             study_file=study.spec.text,
             root=str(study.spec.root),
-            seeds={"data": record.job.seeds.data, "training": record.job.seeds.training},
+            seeds=record.job.seeds,
             artefacts={name: str(path) for name, path in kept(study, record).items()},
             versions=_versions(),
             command=(
@@ -198,17 +199,25 @@ class Recipe:
         write_json(path, self.to_json())
 
 
-def compared(study: Study) -> dict[str, dict[str, float]]:
-    """The judged metrics of the untuned baseline and the anchors, as far as they are finished."""
+def rivals(study: Study) -> dict[str, Record]:
+    """The untuned baseline and the anchors, as far as they are finished, by name."""
     named = {}
     baseline = study.baseline()
     if baseline is not None and baseline.state is JobState.COMPLETE:
         named["baseline"] = baseline
     for record in study.records():
-        kind, _, name = record.origin.partition(":")
-        if kind == "anchor" and record.state is JobState.COMPLETE:
+        name = study.anchor(record)
+        if name is not None and record.state is JobState.COMPLETE:
             named[name] = record
-    return {name: {m.name: record.values[m.name] for m in study.spec.metrics} for name, record in named.items()}
+    return named
+
+
+def compared(study: Study) -> dict[str, dict[str, float]]:
+    """The judged metrics of the rivals."""
+    return {
+        name: {metric.name: record.values[metric.name] for metric in study.spec.metrics}
+        for name, record in rivals(study).items()
+    }
 
 
 def _ingredients(study: Study, record: Record) -> dict[str, Ingredient]:

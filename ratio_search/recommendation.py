@@ -30,7 +30,11 @@ class Recommendation:
     @property
     def basis(self) -> str:
         """How it was chosen, in words."""
-        return (
+        basis = (
             f"best score among {self.considered} finished trials, one fine-tune each; "
             "the best of several noisy results is usually a little worse when it is repeated"
         )
+        if self.score.feasible:
+            return basis
+        broken = ", ".join(f"{name} by {excess:.4g}" for name, excess in self.score.violations.items())
+        return f"none of the finished trials keeps every guard, and this one breaks: {broken}; otherwise {basis}"

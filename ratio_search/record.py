@@ -34,7 +34,7 @@ class Record:
         origin: why its mixture was proposed, such as `anchor:natural`.
         state: where it stands.
         measurement: what it reported; also there for a failed job that reported something.
-        failure: why it failed.
+        failure: why it failed; an open job can have one, too, when its driver died before it was closed.
         losses: attempts that were lost to the infrastructure.
         started: when it was asked for.
         finished: when it was closed.

@@ -15,40 +15,45 @@ from objectives.errors import RatioSearchError
 from objectives.metrics import Goal
 from ratio_search.keep import kept
 from ratio_search.lease import held
-from ratio_search.recipe import Recipe, compared
+from ratio_search.recipe import Recipe, rivals
 from ratio_search.record import JobState, Record
 from ratio_search.storage import studies
 from ratio_search.study import Study
+
+RECOMMENDED = "recommended"
 
 
 def comparison(study: Study, recipe: Recipe) -> Table:
     """The recommended mixture beside the untuned baseline and the anchors, metric by metric.
 
-    The last rows hold the balanced score and the shares.
+    The last rows hold the balanced score, the broken guards and the shares.
     """
-    others = compared(study)
-    values = {**others, "recommended": {name: e.value for name, e in recipe.expected.items()}}
+    others = rivals(study)
+    values = {
+        **{name: {m.name: record.values[m.name] for m in study.spec.metrics} for name, record in others.items()},
+        RECOMMENDED: {name: expected.value for name, expected in recipe.expected.items()},
+    }
+    mixtures = {**{name: record.job.mixture for name, record in others.items()}, RECOMMENDED: recipe.mixture}
     scorer = study.scorer()
     assert scorer is not None
+    scores = {name: scorer.score(found) for name, found in values.items()}
     table = Table(title=f"{study.spec.name}: {recipe.trial} of {study.complete} trials", title_justify="left")
     table.add_column("")
     for name in values:
-        table.add_column(name, justify="right", style="bold" if name == "recommended" else None)
+        table.add_column(name, justify="right", style="bold" if name == RECOMMENDED else None)
     for metric in study.spec.metrics:
         arrow = "up" if metric.goal is Goal.MAXIMIZE else "down"
         best = (max if metric.goal is Goal.MAXIMIZE else min)(found[metric.name] for found in values.values())
         cells = [_marked(found[metric.name], found[metric.name] == best) for found in values.values()]
         table.add_row(f"{metric.name} ({arrow})", *cells)
     table.add_section()
-    table.add_row("balanced score", *(f"{scorer.score(found).balanced:+.4f}" for found in values.values()))
+    table.add_row("balanced score", *(f"{score.balanced:+.4f}" for score in scores.values()))
+    if any(metric.guard is not None for metric in study.spec.metrics):
+        table.add_row("guards broken", *(str(len(score.violations) or "none") for score in scores.values()))
     table.add_section()
-    mixtures = {r.origin.partition(":")[2]: r.job.mixture for r in study.records() if r.origin.startswith("anchor:")}
     for domain in recipe.shares:
-        cells = []
-        for name in values:
-            mixture = recipe.mixture if name == "recommended" else mixtures.get(name)
-            cells.append("" if mixture is None else f"{mixture[domain]:.3f}")
-        table.add_row(f"share of {domain}", *cells)
+        shares = ("" if mixture is None else f"{mixture[domain]:.3f}" for mixture in mixtures.values())
+        table.add_row(f"share of {domain}", *shares)
     return table
 
 
@@ -67,7 +72,7 @@ def status(study: Study) -> dict[str, Any]:
         "name": study.spec.name,
         "folder": str(study.folder.path),
         "driver": "running" if held(study.folder.lock_file) else None,
-        "baseline": None if baseline is None else baseline.state.value,
+        "baseline": _baseline(study),
         "trials": {
             "planned": study.spec.search.trials,
             "complete": study.complete,
@@ -92,7 +97,7 @@ def status_table(found: dict[str, Any]) -> Table:
     done = f"{trials['complete']} of {trials['planned']} done, {trials['running']} open, {trials['failed']} failed"
     table.add_row("trials", done)
     table.add_row("driver", f"{found['driver'] or 'none'}, {found['driver_hours']:.2f} hours so far")
-    table.add_row("baseline", found["baseline"] or "not yet")
+    table.add_row("baseline", found["baseline"] or "not wanted")
     best = found["best"]
     if best is not None:
         shares = " ".join(f"{name}={share:.3f}" for name, share in best["shares"].items())
@@ -173,10 +178,9 @@ def trials_csv(study: Study) -> str:
     """The rows of `trial_rows` as CSV; what is not known is empty."""
     rows = trial_rows(study)
     text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["trial"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()
 
 
@@ -214,5 +218,13 @@ def _running(study: Study, record: Record) -> dict[str, Any]:
     return {"job": record.job.id, "attempt": record.job.attempt, "progress": progress_text(progress)}
 
 
-def _marked(value: float, best: bool) -> str:
-    return f"[green]{value:.4f}[/green]" if best else f"{value:.4f}"
+def _baseline(study: Study) -> str | None:
+    """Where the baseline stands; None where none is wanted."""
+    found = study.baseline()
+    if found is not None:
+        return found.state.value
+    return "not yet" if study.spec.baseline else None
+
+
+def _marked(value: float, best: bool) -> Text:
+    return Text(f"{value:.4f}", style="green" if best else "")

@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -17,7 +18,9 @@ from objectives.backends import Blueprint
 from objectives.base import Objective, Progress
 from ratio_search.errors import RunnerError
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read at import; a user's study is nobody else's business
+# Read at import. A user's study is nobody else's business, and signals are the driver's.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
 
 import ray
 import ray.exceptions
@@ -25,6 +28,9 @@ import ray.exceptions
 OBJECT_STORE_BYTES = 100 * 2**20
 """Room for what crosses between processes, which is small JSON; Ray's default takes a third of the memory."""
 
+
+SHUTDOWN_S = 15.0
+"""How long Ray may take to end."""
 
 ANSWER_S = 5.0
 """How long a cluster's head may take to answer."""
@@ -49,9 +55,16 @@ class Report:
 
 
 class Runner(Protocol):
-    """Runs attempts, up to `slots` at a time. A context manager: leaving it ends everything that runs."""
+    """Runs attempts, up to `slots` at a time. A context manager: leaving it ends everything that runs.
+
+    Attributes:
+        slots: attempts at a time.
+        stuck: whether, after leaving it, something still waits for what is no longer there, so that this process
+            would not end by itself.
+    """
 
     slots: int
+    stuck: bool
 
     def __enter__(self) -> Self: ...
 
@@ -80,9 +93,9 @@ class Workplace:
         self._objective: Objective | None = None
 
     def run(self, attempt: Attempt, cancelled: Callable[[], bool]) -> Iterator[Event]:
-        """Runs one attempt; its failure, or the objective's, is its last event."""
+        """Runs one attempt; its failure, or the objective's, is its last event, and its first one comes at once."""
+        yield Progress(step=0, total=0, note="begun" if self._objective else "loading model and data")
         if self._objective is None:
-            yield Progress(step=0, total=0, note="loading model and data")
             try:
                 self._objective = self._blueprint.build()
             except Exception as error:
@@ -95,9 +108,17 @@ class SerialRunner:
     """Runs one attempt at a time in this process. For debugging, and for objectives that are over at once."""
 
     slots = 1
+    stuck = False
 
-    def __init__(self, blueprint: Blueprint) -> None:
+    def __init__(self, blueprint: Blueprint, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Prepares the runner.
+
+        Args:
+            blueprint: what it builds.
+            stopping: becomes true when the attempt should end; nobody else can tell it while it runs.
+        """
         self._workplace = Workplace(blueprint)
+        self._stopping = stopping
         self._waiting: list[Attempt] = []
         self._cancelled = False
 
@@ -118,7 +139,7 @@ class SerialRunner:
         """Runs the submitted attempt to its end, yielding what it reports as it comes."""
         while self._waiting:
             attempt = self._waiting.pop()
-            for event in self._workplace.run(attempt, lambda: self._cancelled):
+            for event in self._workplace.run(attempt, lambda: self._cancelled or self._stopping()):
                 yield Report(attempt=attempt, event=event)
 
     def cancel(self) -> None:
@@ -150,11 +171,18 @@ class Worker:
 
 @dataclass(slots=True)
 class _Running:
-    """An attempt under way: its slot, and the stream of its events."""
+    """An attempt under way: its slot, and the stream of its events.
+
+    Attributes:
+        begun: whether it has reported anything, and so has a place in the cluster.
+        cancelled: whether it was asked to end.
+    """
 
     attempt: Attempt
     slot: int
     stream: Any
+    begun: bool = False
+    cancelled: bool = False
 
 
 class RayRunner:
@@ -173,8 +201,12 @@ class RayRunner:
             address: of a Ray cluster to join; None starts Ray on this machine alone.
         """
         self.slots = slots
+        self.stuck = False
         self._blueprint = blueprint
         self._address = address
+        # Outside of the main thread Ray leaves the process's signal handlers alone; and its own processes end with the
+        # thread that started them.
+        self._keeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray")
         self._actors: list[Any] = [None] * slots
         self._running: list[_Running] = []
 
@@ -192,9 +224,11 @@ class RayRunner:
             options["object_store_memory"] = OBJECT_STORE_BYTES
             options["include_dashboard"] = False
         else:
-            _check_answers(self._address)
+            check_answers(self._address)
         try:
-            ray.init(address=self._address or "local", log_to_driver=False, logging_level=logging.ERROR, **options)
+            self._keeper.submit(
+                ray.init, self._address or "local", log_to_driver=False, logging_level=logging.ERROR, **options
+            ).result()
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise RunnerError(
                 f"Ray at {self._address or 'this machine'} cannot be reached: {error}. For a cluster that asks for a "
@@ -202,7 +236,7 @@ class RayRunner:
             ) from error
         found = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
         if self._address is None and self.slots * needs.gpus > found:
-            ray.shutdown()
+            self._shut_down()
             raise RunnerError(
                 f"{self.slots} trials at a time with {needs.gpus:g} GPUs each need {self.slots * needs.gpus:g}, "
                 f"found {found:g}; lower search.parallel or objective.resources.gpus"
@@ -213,7 +247,13 @@ class RayRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._running.clear()
-        ray.shutdown()
+        self._shut_down()
+
+    def _shut_down(self) -> None:
+        # Where Ray's own processes were killed it waits a minute for them, and then ends this one.
+        ended = self._keeper.submit(ray.shutdown)
+        self.stuck = not wait([ended], timeout=SHUTDOWN_S).done
+        self._keeper.shutdown(wait=False)
 
     def submit(self, attempt: Attempt) -> None:
         """Sends the attempt to a free slot's actor, which is started on first use."""
@@ -245,15 +285,20 @@ class RayRunner:
             ready, _ = ray.wait(streams, num_returns=len(streams), timeout=0)
         for running in [r for r in self._running if any(r.stream is stream for stream in ready)]:
             event = self._next(running)
+            running.begun = True
             report = Report(attempt=running.attempt, event=event)
             if report.last:
                 self._running.remove(running)
             yield report
 
     def cancel(self) -> None:
-        """Asks every running attempt to save a checkpoint and end."""
+        """Asks every running attempt to save a checkpoint and end; one that still waits for a place is taken back."""
         for running in self._running:
-            self._actors[running.slot].cancel.remote(running.attempt.job.id, running.attempt.job.attempt)
+            running.cancelled = True
+            if running.begun:
+                self._actors[running.slot].cancel.remote(running.attempt.job.id, running.attempt.job.attempt)
+            else:
+                ray.kill(self._actors[running.slot], no_restart=True)
 
     def _next(self, running: _Running) -> Event:
         try:
@@ -268,10 +313,12 @@ class RayRunner:
             return Failure(kind=FailureKind.OBJECTIVE, message=f"the worker failed: {error.cause}", log=str(error))
         except ray.exceptions.RayError as error:
             self._actors[running.slot] = None
+            if running.cancelled and not running.begun:
+                return Failure(kind=FailureKind.CANCELLED, message="cancelled before it was begun")
             return Failure(kind=FailureKind.INFRASTRUCTURE, message=f"the worker was lost: {error}")
 
 
-def _check_answers(address: str) -> None:
+def check_answers(address: str) -> None:
     """Checks that there is anyone at a cluster's address: Ray itself would try for twenty minutes.
 
     Raises:

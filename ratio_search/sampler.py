@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 
 from objectives.mixture import Mixture
 from ratio_search.anchors import Anchor
-from ratio_search.space import SimplexSpace
+from ratio_search.space import SAME, SimplexSpace
 
 ORIGIN = "origin"
 """Trial attribute: why a mixture was proposed. A trial without it was never meant to be run."""
@@ -47,6 +47,9 @@ class SimplexSampler(optuna.samplers.BaseSampler):
 
     A proposal follows from the seed and from the trials before it, so that a resumed study proposes what it would
     have proposed. Trials that failed count as tried; those that were never meant to be run do not.
+
+    Attributes:
+        forgiven: numbers of failed trials whose cause may be gone by now, so that an anchor among them is tried again.
     """
 
     def __init__(self, space: SimplexSpace, *, anchors: Sequence[Anchor], seed: int) -> None:
@@ -60,6 +63,7 @@ class SimplexSampler(optuna.samplers.BaseSampler):
         self._space = space
         self._anchors = tuple(anchors)
         self._seed = seed
+        self.forgiven: frozenset[int] = frozenset()
         self._proposals: dict[int, Proposal] = {}
 
     def suggest(self, trial: optuna.Trial) -> str:
@@ -74,13 +78,13 @@ class SimplexSampler(optuna.samplers.BaseSampler):
         Args:
             earlier: the trials before it, in any state.
         """
-        tried = [trial for trial in earlier if ORIGIN in trial.user_attrs]
-        origins = {trial.user_attrs[ORIGIN] for trial in tried}
-        for anchor in self._anchors:
-            if f"anchor:{anchor.name}" not in origins:
-                return Proposal(mixture=anchor.mixture, origin=f"anchor:{anchor.name}")
         names = self._space.names
-        shares = np.array([shares_of(trial, names).shares for trial in tried]).reshape(len(tried), len(names))
+        tried = {trial.number: shares_of(trial, names) for trial in earlier if ORIGIN in trial.user_attrs}
+        settled = [mixture for number, mixture in tried.items() if number not in self.forgiven]
+        for anchor in self._anchors:
+            if all(anchor.mixture.distance(mixture) > SAME for mixture in settled):
+                return Proposal(mixture=anchor.mixture, origin=f"anchor:{anchor.name}")
+        shares = np.array([mixture.shares for mixture in tried.values()]).reshape(len(tried), len(names))
         return Proposal(mixture=self._space.mixture(self._between(shares)), origin="space-filling")
 
     def _between(self, tried: NDArray[np.float64]) -> NDArray[np.float64]:

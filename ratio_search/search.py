@@ -103,20 +103,27 @@ class Search:
             StudyFailed: its work fails: the baseline, the first two trials in the same way, or three in a row.
         """
         self._study.begin()
-        self._waiting.extend(self._study.unfinished())
-        while True:
-            self._decide()
-            self._fill()
-            if not self._running:
-                break
-            for report in self._runner.reports(POLL_S):
-                self._take(report)
+        try:
+            self._waiting.extend(self._study.unfinished())
+            while True:
                 self._decide()
-        self._account()
-        self._study.folder.log("ended", why=self._fatal or (self._ending or Ending.DONE).value)
+                self._fill()
+                if not self._running:
+                    break
+                for report in self._runner.reports(POLL_S):
+                    self._decide()
+                    self._take(report)
+        except BaseException as error:
+            self._end(f"{type(error).__name__}: {error}")
+            raise
+        self._end(self._fatal or (self._ending or Ending.DONE).value)
         if self._fatal is not None:
             raise StudyFailed(self._fatal)
         return self._ending or Ending.DONE
+
+    def _end(self, why: str) -> None:
+        self._account()
+        self._study.folder.log("ended", why=why)
 
     def _decide(self) -> None:
         """Whether anything new may be asked for."""

@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from objectives.mixture import SUM_TOLERANCE, Mixture
 from ratio_search.errors import SpaceError
 
+SAME = 1e-4
+"""Two mixtures count as one when no more than this part of the rows would have to change domain."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimplexSpace:
@@ -51,7 +54,7 @@ class SimplexSpace:
         # What one domain can have follows from what all the others must leave it, or must take.
         upper = np.minimum(high, 1 - (low.sum() - low))
         lower = np.minimum(np.maximum(low, 1 - (high.sum() - high)), upper)
-        if np.all(upper - lower <= SUM_TOLERANCE):
+        if np.all(upper - lower <= SAME):
             raise SpaceError(
                 f"they leave one mixture only ({_listed(bounds, lower)}), so there is nothing to search; "
                 "widen the bounds of at least two domains"

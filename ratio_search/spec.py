@@ -155,6 +155,7 @@ class StudySpec:
         """What results depend on, beside the data: changing it would make them incomparable."""
         settings = self.backend.model_dump(mode="json")
         return {
+            "name": self.name,
             "domains": {d.name: "mixed" if d.mixed else "tested" for d in self.domains},
             "objective": {key: value for key, value in settings.items() if key not in self.backend.POLICY},
             "metrics": {metric.name: metric.goal.value for metric in self.metrics},

@@ -17,21 +17,32 @@ Only this module knows the names of the files in a study's folder:
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
+import os
+import shutil
 import sqlite3
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 import sqlalchemy
+import sqlalchemy.exc
+from optuna.study import StudyDirection
 
-from objectives.attempt import Attempt
+from objectives.attempt import Attempt, write_json
 from objectives.base import Job
+from ratio_search.charter import Charter
 from ratio_search.errors import StudyError
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study has a display and a history of its own
+
+STORAGE_ERRORS = (OSError, optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
+"""What a full disk, or a database that cannot be reached, is raised as."""
 
 BUSY_TIMEOUT_S = 60
 """How long a database call waits for another process's write before it fails."""
@@ -82,8 +93,8 @@ class StudyFolder:
         """Whether this is a study's folder."""
         return self.manifest_file.is_file()
 
-    def manifest(self) -> dict[str, Any]:
-        """What `manifest.json` holds.
+    def charter(self) -> Charter:
+        """What was settled when the study began.
 
         Raises:
             StudyError: the folder is no study, or the file is damaged.
@@ -97,9 +108,48 @@ class StudyFolder:
             ) from error
         except (OSError, ValueError) as error:
             raise StudyError(f"{self.manifest_file}: cannot be read ({error}); restore it from a copy") from error
-        if not isinstance(data, dict):
-            raise StudyError(f"{self.manifest_file}: expected an object, found {data!r}; restore it from a copy")
-        return data
+        try:
+            return Charter.from_json(data)
+        except StudyError as error:
+            raise StudyError(f"{self.manifest_file}: {error}") from error
+
+    def make(self, study_file: str, charter: Charter, directions: Mapping[str, StudyDirection]) -> None:
+        """Makes the folder with all that a new study needs; it appears complete or not at all.
+
+        Args:
+            study_file: its text.
+            charter: what is settled with it.
+            directions: the judged metrics, in order, and which way each is to go.
+
+        Raises:
+            StudyError: it cannot be made.
+        """
+        # The dot hides it from everybody else.
+        partial = StudyFolder(self.path.with_name(f".{self.path.name}.{os.getpid()}.partial"))
+        shutil.rmtree(partial.path, ignore_errors=True)
+        try:
+            partial.path.mkdir(parents=True)
+            partial.study_file.write_text(study_file, encoding="utf-8")
+            partial._create_database(self.path.name, directions)
+            write_json(partial.manifest_file, charter.to_json())
+            partial.path.rename(self.path)
+        except (*STORAGE_ERRORS, StudyError) as error:
+            raise StudyError(f"{self.path}: cannot be made ({reason(error)}); nothing was started") from error
+        finally:
+            shutil.rmtree(partial.path, ignore_errors=True)
+
+    def _create_database(self, name: str, directions: Mapping[str, StudyDirection]) -> None:
+        storage = self.create_storage()
+        try:
+            trials = optuna.create_study(study_name=name, storage=storage, directions=list(directions.values()))
+            with warnings.catch_warnings():
+                # Experimental by Optuna's label; it only tells Optuna's own tools what to call the values.
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                trials.set_metric_names(list(directions))
+            optuna.create_study(study_name=f"{name}/reference", storage=storage)
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
 
     def attempt(self, job: Job) -> Attempt:
         """The given try at a job, going on from the last one that left a checkpoint."""
@@ -131,9 +181,8 @@ class StudyFolder:
         It keeps a write-ahead log, so that readers and the one writer do not wait for each other; a commit
         still reaches the disk before it returns. The folder must not lie on a network file system.
         """
-        with sqlite3.connect(self.database) as connection:
+        with contextlib.closing(sqlite3.connect(self.database)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-        connection.close()
         return _open(self.database)
 
 
@@ -143,8 +192,18 @@ def _open(database: Path) -> optuna.storages.RDBStorage:
     try:
         return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_S}})
     except Exception as error:  # SQLAlchemy's, Optuna's and SQLite's have no common root
-        reason = getattr(error, "orig", error)
-        raise StudyError(f"{database}: cannot be opened ({reason}); restore it from a copy") from error
+        if not os.access(database.parent, os.W_OK):
+            what = "its folder must be writable, as SQLite keeps its log beside the database; copy the folder"
+        else:
+            what = "restore it from a copy"
+        raise StudyError(f"{database}: cannot be opened ({reason(error)}); {what}") from error
+
+
+def reason(error: BaseException) -> str:
+    """The innermost cause of a storage error, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
 def studies(runs: Path) -> list[StudyFolder]:

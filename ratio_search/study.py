@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import optuna
 from optuna.study import StudyDirection
 
-from objectives.attempt import Attempt, Failure, FailureKind, write_json
+from objectives.attempt import Attempt, Failure, FailureKind
 from objectives.base import Estimate, Job, JobKind, Measurement, Seeds
 from objectives.errors import ResultError, ScoreError
 from objectives.metrics import Goal
 from objectives.scorer import Score, Scorer
 from ratio_search.anchors import anchors
+from ratio_search.charter import Charter
 from ratio_search.errors import IdentityError, NothingToRecommend, StudyError
-from ratio_search.identity import differences, identity_of, listed
+from ratio_search.identity import differences, listed
 from ratio_search.jobs import ATTEMPT, FAILURE, LOSSES, MEASUREMENT, Jobs
 from ratio_search.manifest import Manifest
 from ratio_search.recommendation import Recommendation
 from ratio_search.record import JobState, Record
 from ratio_search.sampler import SimplexSampler
+from ratio_search.space import SAME
 from ratio_search.spec import StudySpec
 from ratio_search.storage import StudyFolder
-
-FORMAT = 1
-"""Version of the folder's layout; a study of another version is refused."""
+from ratio_search.study_file import SearchSection, read, validated
 
 MAX_LOSSES = 3
 """Attempts of one job that may be lost to the infrastructure before the job counts as failed."""
@@ -59,11 +56,16 @@ class Study:
         self.manifest = manifest
         storage = folder.storage()
         domains = [domain.name for domain in spec.mixed]
-        self._sampler = SimplexSampler(
-            spec.space, anchors=anchors(spec.space, manifest.train_rows, spec.current), seed=spec.search.seed
-        )
-        self._optuna = optuna.load_study(study_name=spec.name, storage=storage, sampler=self._sampler)
-        references = optuna.load_study(study_name=f"{spec.name}/reference", storage=storage)
+        self._anchors = anchors(spec.space, manifest.train_rows, spec.current)
+        self._sampler = SimplexSampler(spec.space, anchors=self._anchors, seed=spec.search.seed)
+        try:
+            self._optuna = optuna.load_study(study_name=spec.name, storage=storage, sampler=self._sampler)
+            references = optuna.load_study(study_name=f"{spec.name}/reference", storage=storage)
+        except KeyError as error:
+            raise StudyError(
+                f"{folder.database}: holds no study {spec.name!r}, though the folder is this study's; restore it from "
+                "a copy"
+            ) from error
         self._trials = Jobs(self._optuna, storage, JobKind.TRIAL, domains)
         self._references = Jobs(references, storage, JobKind.BASELINE, domains)
         self.spec = _overridden(spec, self._optuna.user_attrs.get(OVERRIDES, {}))
@@ -80,33 +82,14 @@ class Study:
             DataError, SpecError: the study's data cannot be used.
         """
         folder = StudyFolder(Path(runs) / spec.name)
-        manifest = Manifest.of(spec)
+        charter = Charter.of(spec)
         if folder.exists:
-            raise cls._there_already(folder, spec, manifest)
+            raise cls._there_already(folder, spec, charter)
         if folder.path.exists():
             raise StudyError(f"{folder.path}: is there but holds no study; move it away, or choose another name")
-        partial = StudyFolder(folder.path.with_name(f".{spec.name}.{os.getpid()}.partial"))
-        shutil.rmtree(partial.path, ignore_errors=True)
-        try:
-            partial.path.mkdir(parents=True)
-            partial.study_file.write_text(spec.text, encoding="utf-8")
-            _create_database(spec, partial)
-            write_json(
-                partial.manifest_file,
-                {
-                    "format": FORMAT,
-                    "root": str(spec.root),
-                    "identity": identity_of(spec, manifest),
-                    "data": manifest.to_json(),
-                },
-            )
-            partial.path.rename(folder.path)
-        except OSError as error:
-            raise StudyError(f"{folder.path}: cannot be made ({error.strerror}); nothing was started") from error
-        finally:
-            shutil.rmtree(partial.path, ignore_errors=True)
+        folder.make(spec.text, charter, {metric.name: _DIRECTIONS[metric.goal] for metric in spec.metrics})
         folder.log("created")
-        return cls(spec, folder, manifest)
+        return cls(spec, folder, charter.manifest)
 
     @classmethod
     def open(cls, folder: str | Path | StudyFolder) -> Self:
@@ -114,24 +97,27 @@ class Study:
 
         Raises:
             StudyError: there is no study, or it is damaged.
-            SpecError: the study file in the folder was edited into something that cannot be used.
+            IdentityError: the study file in the folder was edited into another study's.
+            SpecError: it was edited into something that cannot be used.
         """
         folder = folder if isinstance(folder, StudyFolder) else StudyFolder(Path(folder))
-        stored = folder.manifest()
-        if stored.get("format") != FORMAT:
-            raise StudyError(
-                f"{folder.path}: written in format {stored.get('format')!r}, expected {FORMAT}; "
-                "open it with the version of ratio-search that made it"
-            )
-        spec = StudySpec.parse(
-            folder.study_file.read_text(encoding="utf-8"), Path(stored["root"]), source=str(folder.study_file)
+        charter = folder.charter()
+        spec = StudySpec.parse(read(folder.study_file), charter.root, source=str(folder.study_file))
+        # Without these two the records could not even be read.
+        before, now = (
+            {key: side.get(key) for key in ("name", "domains")} for side in (charter.identity, spec.identity)
         )
-        return cls(spec, folder, Manifest.from_json(stored["data"]))
+        if differing := differences(before, now):
+            raise IdentityError(
+                f"{folder.study_file}: describes another study now, because this changed:\n{listed(differing)}\n"
+                "put it back, or launch a new study under another name"
+            )
+        return cls(spec, folder, charter.manifest)
 
     @classmethod
-    def _there_already(cls, folder: StudyFolder, spec: StudySpec, manifest: Manifest) -> StudyError:
+    def _there_already(cls, folder: StudyFolder, spec: StudySpec, charter: Charter) -> StudyError:
         """Why a study cannot be made where one of its name is, and how to go on."""
-        differing = differences(folder.manifest()["identity"], identity_of(spec, manifest))
+        differing = differences(folder.charter().identity, charter.identity)
         if differing:
             return IdentityError(
                 f"{folder.path} holds another study of this name; it differs in:\n{listed(differing)}\n"
@@ -153,8 +139,7 @@ class Study:
             IdentityError: the data or the study file's identity changed; the differing paths are listed.
             DataError: data can no longer be read.
         """
-        now = identity_of(self.spec, Manifest.of(self.spec))
-        differing = differences(self.folder.manifest()["identity"], now)
+        differing = differences(self.folder.charter().identity, Charter.of(self.spec).identity)
         if differing:
             raise IdentityError(
                 f"{self.folder.path}: results would no longer be comparable, because this changed:\n"
@@ -183,12 +168,30 @@ class Study:
         return Scorer(metrics=self.spec.metrics, balance=self.spec.balance, baseline=values)
 
     def ranking(self) -> list[tuple[Record, Score]]:
-        """Finished trials with their scores, best first; empty until the references are known."""
+        """Finished trials with their scores, best first; empty until the references are known.
+
+        Those that bounds of now would not allow come last.
+        """
         scorer = self.scorer()
         if scorer is None:
             return []
         scored = [(record, scorer.score(record.values)) for record in self._trials.records(JobState.COMPLETE)]
-        return sorted(scored, key=lambda pair: pair[1], reverse=True)
+        return sorted(scored, key=lambda pair: (self.allows(pair[0]), pair[1]), reverse=True)
+
+    def allows(self, record: Record) -> bool:
+        """Whether a trial's mixture keeps the bounds of now, which may have changed since it was run."""
+        return record.job.mixture is not None and record.job.mixture in self.spec.space
+
+    def anchor(self, record: Record) -> str | None:
+        """The name of the anchor that a trial is or was; None for any other trial."""
+        mixture = record.job.mixture
+        if mixture is None:
+            return None
+        for anchor in self._anchors:
+            if anchor.mixture.distance(mixture) <= SAME:
+                return anchor.name
+        kind, _, name = record.origin.partition(":")
+        return name if kind == "anchor" else None
 
     def recommend(self) -> Recommendation:
         """What to train with, by what is finished so far.
@@ -205,14 +208,30 @@ class Study:
             )
         record, score = ranking[0]
         assert record.job.mixture is not None
+        if not self.allows(record):
+            raise NothingToRecommend(
+                f"none of the {len(ranking)} finished trials of study {self.spec.name!r} keeps the bounds that its "
+                "file now states; resume it with more trials, or widen the bounds"
+            )
         return Recommendation(
-            mixture=record.job.mixture, record=record, score=score, scorer=scorer, considered=len(ranking)
+            mixture=record.job.mixture,
+            record=record,
+            score=score,
+            scorer=scorer,
+            considered=sum(self.allows(record) for record, _ in ranking),
         )
 
     @property
     def complete(self) -> int:
         """Finished fine-tunes, which `search.trials` counts."""
         return self._trials.count(JobState.COMPLETE)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do: all trials finished, none open, and the baseline known if it is wanted."""
+        references = self._references.count(JobState.COMPLETE) or not self.spec.baseline
+        left_open = self._trials.count(JobState.RUNNING) + self._references.count(JobState.RUNNING)
+        return bool(references) and not left_open and self.complete >= self.spec.search.trials
 
     @property
     def driver_hours(self) -> float:
@@ -237,14 +256,15 @@ class Study:
     def unfinished(self) -> list[Job]:
         """Settles what a dead driver left open, and gives the jobs that need another attempt.
 
-        A trial whose intent was not completely stored is closed, at no cost. One whose result is on disk is
-        told. Any other goes on, from its last checkpoint, in a new attempt.
+        A trial whose intent was not completely stored is closed, at no cost. One whose failure is on record is
+        closed, too. One whose result is on disk is told. Any other goes on, from its last checkpoint, in a new
+        attempt.
         """
         pending = []
         for jobs in (self._references, self._trials):
             jobs.drop_half_made()
             for record in jobs.records(JobState.RUNNING):
-                result = self._result_on_disk(record.job)
+                result = record.failure or self._result_on_disk(record.job)
                 if isinstance(result, Measurement):
                     self.tell(record.job.id, result)
                 elif isinstance(result, Failure):
@@ -274,8 +294,15 @@ class Study:
         return record.losses + 1 < MAX_LOSSES
 
     def store(self, job_id: str, measurement: Measurement) -> Failure | None:
-        """Stores all that a job reported, without closing it; what is wrong with it, if anything is."""
+        """Stores all that a job reported, without closing it; what is wrong with it, if anything is.
+
+        What is no number is not stored.
+        """
         jobs, record = self._open(job_id)
+        try:
+            measurement = Measurement.from_json(measurement.to_json())
+        except ResultError as error:
+            return Failure(kind=FailureKind.RESULT, message=str(error))
         jobs.note(record, MEASUREMENT, measurement.to_json())
         reported = {name: estimate.value for name, estimate in measurement.metrics.items()}
         missing = [metric.name for metric in self.spec.metrics if metric.name not in reported]
@@ -302,7 +329,7 @@ class Study:
             StudyError: no such job is open.
         """
         if not isinstance(result, Measurement):
-            result = Measurement(metrics={name: Estimate(value=float(v)) for name, v in result.items()})
+            result = Measurement(metrics={name: Estimate(value=_plain(v)) for name, v in result.items()})
         wrong = self.store(job_id, result)
         return self.close(job_id) if wrong is None else self.fail(job_id, wrong)
 
@@ -314,7 +341,8 @@ class Study:
         """
         jobs, record = self._open(job_id)
         if jobs.kind is JobKind.TRIAL:
-            return jobs.close(record, [record.values[metric.name] for metric in self.spec.metrics])
+            # In the order in which they were first stated: the file's own may have changed since.
+            return jobs.close(record, [record.values[name] for name in self._optuna.metric_names or ()])
         return jobs.close(record, [0.0])  # an Optuna study needs a value; the attributes are the truth
 
     def fail(self, job_id: str, failure: Failure | str) -> Record:
@@ -339,12 +367,16 @@ class Study:
         Args:
             trials: fine-tunes to finish in all, >= 1.
             parallel: fine-tunes at a time, >= 1.
+
+        Raises:
+            SpecError: a number is not what the study file's key expects.
         """
+        wanted = {key: n for key, n in (("trials", trials), ("parallel", parallel)) if n is not None}
+        validated(SearchSection, wanted, at="search")
         overrides = dict(self._optuna.user_attrs.get(OVERRIDES, {}))
         stated = StudySpec.parse(self.spec.text, self.spec.root)
-        for key, value in (("trials", trials), ("parallel", parallel)):
-            if value is not None:
-                overrides[key] = {"stated": getattr(stated.search, key), "now": value}
+        for key, value in wanted.items():
+            overrides[key] = {"stated": getattr(stated.search, key), "now": value}
         self._optuna.set_user_attr(OVERRIDES, overrides)
         self.spec = _overridden(stated, overrides)
 
@@ -353,7 +385,11 @@ class Study:
         self._optuna.set_user_attr(DRIVER_HOURS, self.driver_hours + hours)
 
     def begin(self) -> None:
-        """Notes in the study's history that a driver starts, and which policy changed since the last one."""
+        """Notes in the study's history that a driver starts, and which policy changed since the last one.
+
+        From now on an anchor that failed before may be tried again, as its cause may be gone.
+        """
+        self._sampler.forgiven = frozenset(record.number for record in self._trials.records(JobState.FAILED))
         last = self._optuna.user_attrs.get(POLICY, self.spec.policy)
         changed = differences(last, self.spec.policy)
         self.folder.log("started", **({"policy_changed": changed} if changed else {}))
@@ -373,19 +409,12 @@ class Study:
             return Failure(kind=FailureKind.RESULT, message=str(error))
 
 
-def _create_database(spec: StudySpec, folder: StudyFolder) -> None:
-    storage = folder.create_storage()
+def _plain(value: Any) -> Any:
+    """The number in what a library of numbers gives, or what was given; it is checked when it is stored."""
     try:
-        directions = [_DIRECTIONS[metric.goal] for metric in spec.metrics]
-        trials = optuna.create_study(study_name=spec.name, storage=storage, directions=directions)
-        with warnings.catch_warnings():
-            # Experimental by Optuna's label; it only tells Optuna's own tools what to call the values.
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            trials.set_metric_names([metric.name for metric in spec.metrics])
-        optuna.create_study(study_name=f"{spec.name}/reference", storage=storage)
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+        return value if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return value
 
 
 def _overridden(spec: StudySpec, overrides: Mapping[str, Mapping[str, int]]) -> StudySpec:

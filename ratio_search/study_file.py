@@ -179,13 +179,14 @@ def read(path: Path) -> str:
     """
     try:
         return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read ({error.strerror}); expected a study file") from error
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise SpecError(
             f"{path}: not valid UTF-8 (byte {error.start + 1} is 0x{byte:02x}); save it as UTF-8"
         ) from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise SpecError(f"{path}: cannot be read ({why}); expected a study file") from error
 
 
 def parse(text: str) -> StudyFile:

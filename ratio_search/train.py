@@ -10,6 +10,8 @@ from objectives.attempt import Attempt, Event
 from objectives.base import Job, JobKind, Seeds
 from objectives.mixture import Mixture
 from ratio_search.errors import SpecError
+from ratio_search.identity import differences
+from ratio_search.manifest import Manifest
 from ratio_search.recipe import Recipe
 from ratio_search.spec import StudySpec
 
@@ -35,8 +37,21 @@ def train(recipe: Recipe, folder: Path, *, seed: int | None = None, final: bool 
             f"the recipe's study file states no final files for {', '.join(without)}; add domains.{without[0]}.final "
             "to the study and export again, or evaluate on the test files"
         )
-    seeds = Seeds(**recipe.seeds) if seed is None else Seeds.of(seed, replicate=1)
+    seeds = recipe.seeds if seed is None else Seeds.of(seed, replicate=1)
     yield from fine_tune(spec, recipe.mixture, folder, seeds=seeds, final=final)
+
+
+def changed_data(recipe: Recipe) -> list[str]:
+    """The training files that are no longer what the recipe was made from, each with both hashes.
+
+    Raises:
+        SpecError: the recipe's study file cannot be used here.
+        DataError: a file cannot be read.
+    """
+    spec = StudySpec.parse(recipe.study_file, Path(recipe.root), source="the recipe's study file")
+    now = Manifest.of(spec).files
+    before = {name: list(ingredient.sha256) for name, ingredient in recipe.ingredients.items()}
+    return differences(before, {name: list(now[name]["train"]) for name in before})
 
 
 def fine_tune(

@@ -28,7 +28,12 @@ FENCES = {
     ),
     "peft": ("objectives/backends/hf/",),
     "ray": ("ratio_search/runner.py",),
-    "rich": ("ratio_search/cli.py", "ratio_search/display.py", "ratio_search/driver.py", "ratio_search/report.py"),
+    "rich": (
+        "ratio_search/cli.py",
+        "ratio_search/console.py",
+        "ratio_search/display.py",
+        "ratio_search/report.py",
+    ),
     "sklearn": ("objectives/metrics.py",),
     "tokenizers": ("objectives/backends/hf/",),
     "torch": ("objectives/backends/hf/",),

@@ -178,13 +178,16 @@ class TestBadInput:
         assert (done.code, done.out) == (2, "")
         assert done.err
 
-    def test_an_unreachable_cluster_makes_a_study_that_can_be_resumed(self, small_study: Any, program: Program) -> None:
+    def test_an_unreachable_cluster(self, small_study: Any, program: Program) -> None:
         small = small_study(search={"trials": 1})
         done = program("launch", str(small.file), "--ray-address", "127.0.0.1:1")
-        assert done.code == 2
+        assert (done.code, done.out) == (2, "")
         assert "nobody answers at 127.0.0.1:1" in done.err
-        assert small.evaluated == []
-        assert program("resume", "small", "--runner", "serial").code == 0
+        assert not small.runs.exists()
+        assert program("launch", str(small.file), "--runner", "serial").code == 0
+        done = program("resume", "small", "--trials", "2", "--ray-address", "127.0.0.1:1")
+        assert done.code == 2
+        assert Study.open(small.runs / "small").spec.search.trials == 1
 
 
 class TestResults:
@@ -328,16 +331,23 @@ class TestFailure:
 
 @contextlib.contextmanager
 def driver(small: Any, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Launches a study in another process and its own process group; given once its first trial has finished."""
+    """A launched study, once its first trial has finished."""
+    with launched(small, *arguments) as process:
+        while len(small.evaluated) < 2:
+            assert process.poll() is None, process.stderr.read() if process.stderr else ""
+            time.sleep(0.01)
+        yield process
+
+
+@contextlib.contextmanager
+def launched(small: Any, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Launches a study in another process, with a process group of its own."""
     command = [sys.executable, "-m", "ratio_search", "launch", str(small.file), "--runs", str(small.runs), *arguments]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     with process:
         try:
-            while len(small.evaluated) < 2:
-                assert process.poll() is None, process.stderr.read() if process.stderr else ""
-                time.sleep(0.01)
             yield process
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -369,6 +379,30 @@ class TestInterruption:
         assert program("resume", str(study.folder.path), "--runner", "serial").code == 0
         assert len(small.evaluated) == len(set(small.evaluated)) == 9
 
+    def test_a_notice_to_ray_and_the_trainers_as_well_ends_it_too(self, small_study: Any, program: Program) -> None:
+        """As schedulers and `timeout` give it: then Ray's own processes are gone before the driver."""
+        small = small_study("sleep", search={"trials": 8, "parallel": 2})
+        with driver(small, "--runner", "ray") as process:
+            os.killpg(process.pid, signal.SIGTERM)
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == 143, err
+        assert f"resume with: ratio-search resume {small.runs}/small" in out
+        assert program("resume", "small", "--runs", str(small.runs), "--runner", "serial").code == 0
+        assert Study.open(small.runs / "small").complete == 8
+
+    @pytest.mark.parametrize("after_s", [0.5, 1.5])
+    def test_a_notice_while_ray_starts_is_heeded(self, small_study: Any, after_s: float) -> None:
+        small = small_study("sleep", search={"trials": 8, "parallel": 2})
+        with launched(small, "--runner", "ray") as process:
+            while not held(small.runs / "small" / "driver.lock"):
+                assert process.poll() is None
+                time.sleep(0.01)
+            time.sleep(after_s)
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == 143, err
+        assert "resume with: ratio-search resume" in out
+
     def test_a_second_ctrl_c_ends_it_at_once(self, small_study: Any, program: Program) -> None:
         small = small_study("stubborn", search={"trials": 8, "parallel": 2})
         with driver(small, "--runner", "ray") as process:
@@ -385,8 +419,8 @@ class TestInterruption:
     def test_stop_from_another_terminal(self, small_study: Any, program: Program) -> None:
         small = small_study("sleep", search={"trials": 8, "parallel": 2})
         with driver(small, "--runner", "serial") as process:
-            assert program("stop", "small", "--runs", str(small.runs)).out == "small: asked to stop\n"
             second = program("resume", "small", "--runs", str(small.runs))
+            assert program("stop", "small", "--runs", str(small.runs)).out == "small: asked to stop\n"
             out, _ = process.communicate(timeout=120)
         assert second.code == 3
         assert process.returncode == 143

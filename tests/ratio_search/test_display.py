@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from objectives.attempt import Failure, FailureKind
 from objectives.base import Job, Progress
+from ratio_search.console import PlainConsole
 from ratio_search.display import Display
 from ratio_search.search import Moment
 from ratio_search.study import Study
@@ -23,11 +23,24 @@ def study(small_study: Any) -> Study:
     return Study.create(small.spec, small.runs)
 
 
-def console(terminal: bool) -> Console:
-    return Console(width=160, file=io.StringIO(), force_terminal=terminal, color_system=None)
+class Screen(PlainConsole):
+    """A console of 160 columns whose output is kept."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        self._terminal = terminal
+        super().__init__()
+        self.file, self.width = io.StringIO(), 160
+
+    @property
+    def is_terminal(self) -> bool:
+        return self._terminal
 
 
-def said(console: Console) -> str:
+def console(terminal: bool) -> PlainConsole:
+    return Screen(terminal=terminal)
+
+
+def said(console: PlainConsole) -> str:
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

@@ -45,7 +45,7 @@ def test_it_holds_the_recommended_mixture_and_where_it_comes_from(study: Study, 
     assert recipe.basis == advice.basis
     assert recipe.study == "small"
     assert len(recipe.identity) == 16
-    assert recipe.seeds == {"data": advice.record.job.seeds.data, "training": advice.record.job.seeds.training}
+    assert recipe.seeds == advice.record.job.seeds
 
 
 def test_each_metric_has_value_gain_reference_and_limit(recipe: Recipe) -> None:

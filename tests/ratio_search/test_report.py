@@ -10,6 +10,7 @@ from rich.console import Console
 
 from objectives.base import Progress
 from ratio_search import report
+from ratio_search.console import PlainConsole
 from ratio_search.recipe import Recipe
 from ratio_search.runner import SerialRunner
 from ratio_search.search import Search
@@ -24,13 +25,17 @@ def text(table: Any) -> str:
 
 @pytest.fixture
 def study(small_study: Any) -> Study:
-    """A finished study in which one trial failed beforehand."""
+    """A finished study in which one trial failed."""
     small = small_study(search={"trials": 4})
     study = Study.create(small.spec, small.runs)
     baseline, job = study.ask(), study.ask()
     assert baseline is not None and job is not None
     study.tell(baseline.id, {f"{name}/accuracy": 0.2 for name in ("support", "legal", "manuals")})
     study.fail(job.id, "the disk was full")
+    return finished(study)
+
+
+def finished(study: Study) -> Study:
     with SerialRunner(study.spec.blueprint) as runner:
         Search(study, runner).run()
     return study
@@ -41,8 +46,7 @@ class TestComparison:
         recipe = Recipe.of(study, study.folder.recipe_file)
         shown = text(report.comparison(study, recipe))
         head = next(line for line in shown.splitlines() if "baseline" in line)
-        # The natural anchor is the trial that failed.
-        assert head.replace("┃", " ").split() == ["baseline", "uniform", "recommended"]
+        assert head.replace("┃", " ").split() == ["baseline", "natural", "uniform", "recommended"]
         for name, share in recipe.shares.items():
             line = next(line for line in shown.splitlines() if f"{name}/accuracy (up)" in line)
             assert "0.2000" in line
@@ -51,8 +55,35 @@ class TestComparison:
             assert f"{share:.3f}" in line
         assert f"{recipe.score['balanced']:+.4f}" in shown
 
-    def test_what_was_not_run_is_not_shown(self, study: Study) -> None:
-        assert set(Recipe.of(study, study.folder.recipe_file).compared) == {"baseline", "uniform"}
+    def test_what_was_not_run_is_not_shown(self, small_study: Any) -> None:
+        metrics = [{"name": f"{name}/accuracy", "reference": 0.2} for name in ("support", "legal", "manuals")]
+        small = small_study(baseline=False, metrics=metrics, search={"trials": 1})
+        study = finished(Study.create(small.spec, small.runs))
+        shown = text(report.comparison(study, Recipe.of(study, study.folder.recipe_file)))
+        head = next(line for line in shown.splitlines() if "recommended" in line)
+        assert head.replace("┃", " ").split() == ["natural", "recommended"]
+
+    def test_broken_guards_are_counted_where_there_are_guards(self, small_study: Any) -> None:
+        metrics = [{"name": f"{name}/accuracy", "reference": 0.39, "guard": 0.0} for name in ("support", "legal")]
+        small = small_study(metrics=metrics, search={"trials": 2})
+        study = finished(Study.create(small.spec, small.runs))
+        shown = text(report.comparison(study, Recipe.of(study, study.folder.recipe_file)))
+        line = next(line for line in shown.splitlines() if "guards broken" in line)
+        assert line.replace("│", " ").split() == ["guards", "broken", "2", "none", "none", "none"]
+
+    def test_no_word_of_a_users_is_taken_for_markup(self, small_study: Any) -> None:
+        metrics = [{"name": "support/[/red]", "goal": "maximize", "scale": 1, "weight": 0}, {"name": "legal/accuracy"}]
+        small = small_study(metrics=metrics, search={"trials": 1})
+        study = Study.create(small.spec, small.runs)
+        while (job := study.ask()) is not None:
+            study.tell(job.id, {"support/[/red]": 1.0, "legal/accuracy": 0.5})
+        console = PlainConsole()
+        recipe = Recipe.of(study, study.folder.recipe_file)
+        for table in (report.comparison(study, recipe), report.trials_table(study)):
+            with console.capture() as shown:
+                console.show(table)
+            assert "support/[/red]" in shown.get()
+            assert "…" not in shown.get()
 
 
 class TestStatus:
@@ -117,15 +148,13 @@ class TestTrials:
         assert (done["score"], done["feasible"]) == (score.balanced, True)
         assert done["seed/data"] == record.job.seeds.data
         assert done["cost/wall_seconds"] > 0
-        assert done["origin"] == "anchor:uniform"
+        assert done["origin"] == "anchor:natural"
         assert done["message"] is None
 
     def test_broken_guards_are_columns(self, small_study: Any) -> None:
         metrics = [{"name": f"{name}/accuracy", "reference": 0.5, "guard": 0.0} for name in ("support", "legal")]
         small = small_study(metrics=metrics, search={"trials": 1})
-        study = Study.create(small.spec, small.runs)
-        with SerialRunner(study.spec.blueprint) as runner:
-            Search(study, runner).run()
+        study = finished(Study.create(small.spec, small.runs))
         [row] = report.trial_rows(study)
         assert row["feasible"] is False
         assert row["legal/accuracy/violation"] == pytest.approx(0.5 - (0.2 + 0.6 / 3))
@@ -137,9 +166,9 @@ class TestTrials:
         for found, row in zip(read, rows, strict=True):
             assert found == {key: "" if value is None else str(value) for key, value in row.items()}
 
-    def test_no_trials_are_no_csv(self, small_study: Any) -> None:
+    def test_no_trials_are_a_header_alone(self, small_study: Any) -> None:
         small = small_study()
-        assert report.trials_csv(Study.create(small.spec, small.runs)) == ""
+        assert report.trials_csv(Study.create(small.spec, small.runs)) == "trial\n"
 
     def test_the_table_begins_with_the_best_and_ends_with_the_failed(self, study: Study) -> None:
         lines = [line for line in text(report.trials_table(study)).splitlines() if "trial-" in line]

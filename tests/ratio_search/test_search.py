@@ -51,7 +51,7 @@ def test_tells_its_listener_every_moment_in_order(small_study: Any) -> None:
     small = small_study(search={"trials": 1})
     log = Log()
     search(Study.create(small.spec, small.runs), log)
-    expected = [Moment.ASKED, Moment.SUBMITTED, Moment.REPORTED, Moment.STORED, Moment.CLOSED]
+    expected = [Moment.ASKED, Moment.SUBMITTED, Moment.PROGRESS, Moment.REPORTED, Moment.STORED, Moment.CLOSED]
     assert [moment for moment, job in log.moments if job == "trial-0000"] == expected
 
 

@@ -3,13 +3,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
+from optuna.study import StudyDirection
 
 from objectives.base import Job, JobKind, Seeds
 from objectives.mixture import Mixture
+from ratio_search.charter import Charter
 from ratio_search.errors import StudyError
+from ratio_search.manifest import Manifest
 from ratio_search.storage import StudyFolder, find, studies
 
 
@@ -18,6 +22,13 @@ def folder(tmp_path: Path) -> StudyFolder:
     path = tmp_path / "runs" / "small"
     path.mkdir(parents=True)
     return StudyFolder(path)
+
+
+CHARTER = Charter(
+    root=Path("/data"),
+    identity={"name": "small", "domains": {"a": "mixed", "b": "mixed"}},
+    manifest=Manifest(files={"a": {"train": ("0" * 64,)}}, rows={"a": {"train": 3}}),
+)
 
 
 def study_at(path: Path) -> Path:
@@ -36,29 +47,50 @@ def job(attempt: int) -> Job:
     )
 
 
-class TestManifest:
+class TestCharter:
     def test_it_is_what_the_file_holds(self, folder: StudyFolder) -> None:
         assert not folder.exists
-        folder.manifest_file.write_text('{"format": 1}')
+        folder.manifest_file.write_text(json.dumps(CHARTER.to_json()))
         assert folder.exists
-        assert folder.manifest() == {"format": 1}
+        assert folder.charter() == CHARTER
 
     def test_a_folder_without_it_is_no_study(self, folder: StudyFolder) -> None:
         with pytest.raises(StudyError, match=r"runs/small: no study here; `ratio-search runs` lists those"):
-            folder.manifest()
+            folder.charter()
 
     @pytest.mark.parametrize(
         ("content", "found"),
         [
-            (b"{", r"cannot be read \(Expecting"),
-            (b"\xff{}", r"cannot be read \('utf-8' codec"),
-            (b"[1]", r"expected an object, found \[1\]"),
+            (b"{", r"cannot be read \(Expecting.*; restore it from a copy"),
+            (b"\xff{}", r"cannot be read \('utf-8' codec.*; restore it from a copy"),
+            (b"[1]", r"is not what a study writes .*; restore it from a copy"),
+            (b'{"format": 1}', r"is not what a study writes \(KeyError\('data'\)\); restore it from a copy"),
+            (b'{"format": 99}', "written in format 99, expected 1; open it with the version"),
         ],
     )
     def test_a_damaged_one_is_named(self, folder: StudyFolder, content: bytes, found: str) -> None:
         folder.manifest_file.write_bytes(content)
-        with pytest.raises(StudyError, match=rf"small/manifest\.json: {found}.*; restore it from a copy"):
-            folder.manifest()
+        with pytest.raises(StudyError, match=rf"small/manifest\.json: {found}"):
+            folder.charter()
+
+
+class TestMake:
+    def test_the_folder_appears_complete(self, tmp_path: Path) -> None:
+        folder = StudyFolder(tmp_path / "runs" / "small")
+        folder.make("name: small\n", CHARTER, {"a/f1": StudyDirection.MAXIMIZE, "a/loss": StudyDirection.MINIMIZE})
+        assert [path.name for path in folder.path.parent.iterdir()] == ["small"]
+        assert folder.study_file.read_text() == "name: small\n"
+        assert folder.charter() == CHARTER
+        study = optuna.load_study(study_name="small", storage=folder.storage())
+        assert study.metric_names == ["a/f1", "a/loss"]
+        assert study.directions == [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
+        optuna.load_study(study_name="small/reference", storage=folder.storage())
+
+    def test_a_full_disk_leaves_nothing_behind(self, small_disk: Any) -> None:
+        disk = small_disk("16k")
+        with pytest.raises(StudyError, match=r"disk-0/small: cannot be made \(.*\); nothing was started"):
+            StudyFolder(disk.path / "small").make("name: small\n", CHARTER, {"a/f1": StudyDirection.MAXIMIZE})
+        assert list(disk.path.iterdir()) == []
 
 
 class TestAttempt:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -111,6 +113,31 @@ class TestAsking:
         assert third.id == "trial-0002"
         assert third.mixture not in (first.mixture, second.mixture)
 
+    def test_a_failed_anchor_is_tried_again_when_a_new_driver_begins(self, made: Callable[..., Study]) -> None:
+        study = made()
+        finish(study, most=1)
+        failed = next_job(study)
+        study.fail(failed.id, "a broken trainer")
+        other = next_job(study)
+        assert other.mixture == Mixture.uniform(NAMES)
+        again = Study.open(study.folder)
+        again.begin()
+        retried = next_job(again)
+        assert (retried.mixture, again.records()[-1].origin) == (failed.mixture, "anchor:natural")
+        assert next_job(again).mixture not in (failed.mixture, other.mixture)
+
+    def test_an_anchor_that_was_tried_under_another_name_is_not_tried_again(self, made: Callable[..., Study]) -> None:
+        study = made(search={"trials": 3})
+        finish(study)
+        text = study.folder.study_file.read_text().replace("trials: 3", "trials: 5")
+        text += "current: {support: 0.5, legal: 0.3333333333333333, manuals: 0.1666666666666667}\n"
+        study.folder.study_file.write_text(text)
+        again = Study.open(study.folder)
+        finish(again)
+        mixtures = [record.job.mixture for record in again.records()]
+        assert len(set(mixtures)) == 5
+        assert [again.anchor(record) for record in again.records()][:3] == ["natural = current", "uniform", None]
+
     def test_a_failed_baseline_is_asked_for_again(self, made: Callable[..., Study]) -> None:
         study = made()
         study.fail(next_job(study).id, "no luck")
@@ -169,6 +196,39 @@ class TestTelling:
         assert record.values == told
         assert study.ranking() == []
 
+    @pytest.mark.parametrize("value", [math.nan, math.inf, None, "much", True, [0.5]])
+    def test_what_is_no_number_fails_the_trial_and_is_not_stored(self, made: Callable[..., Study], value: Any) -> None:
+        study = made()
+        finish(study, most=1)
+        job = next_job(study)
+        record = study.tell(job.id, {**values(job), "legal/accuracy": value})
+        assert record.state is JobState.FAILED
+        assert record.failure is not None
+        assert "'legal/accuracy': value must be a finite number" in record.failure.message
+        assert record.measurement is None
+        finish(study)
+        assert Study.open(study.folder).complete == 6
+
+    def test_numbers_of_numpy_are_numbers(self, made: Callable[..., Study]) -> None:
+        study = made()
+        finish(study, most=1)
+        job = next_job(study)
+        record = study.tell(job.id, {name: np.float32(value) for name, value in values(job).items()})
+        assert record.state is JobState.COMPLETE
+
+    def test_optunas_view_keeps_its_order_when_the_files_changes(self, made: Callable[..., Study]) -> None:
+        study = made(search={"trials": 2})
+        finish(study)
+        text = study.folder.study_file.read_text()
+        metrics = "".join(f"- name: {name}/accuracy\n" for name in NAMES)
+        assert metrics in text
+        turned = "".join(f"- name: {name}/accuracy\n" for name in reversed(NAMES))
+        study.folder.study_file.write_text(text.replace(metrics, turned).replace("trials: 2", "trials: 3"))
+        finish(Study.open(study.folder))
+        shown = optuna.load_study(study_name="small", storage=study.folder.storage())
+        for trial in shown.trials:
+            assert trial.values == pytest.approx([0.2 + 0.6 * trial.params[f"share/{name}"] for name in NAMES])
+
     def test_a_failure_has_its_reason_in_words_or_in_full(self, made: Callable[..., Study]) -> None:
         study = made()
         finish(study, most=1)
@@ -218,6 +278,33 @@ class TestJudging:
         best = max(again.records(), key=lambda record: record.job.mixture["support"])  # type: ignore[index]
         assert again.recommend().record == best
         assert study.recommend().record != best
+
+    def test_a_trial_that_the_bounds_no_longer_allow_is_not_recommended(self, made: Callable[..., Study]) -> None:
+        study = made(search={"trials": 4})
+        finish(study)
+        text = study.folder.study_file.read_text()
+        bounded = "  support:\n    share: [0.6, 0.9]\n"
+        study.folder.study_file.write_text(text.replace("  support:\n", bounded).replace("trials: 4", "trials: 8"))
+        again = Study.open(study.folder)
+        before = [record for record, _ in again.ranking() if again.allows(record)]
+        finish(again)
+        advice = again.recommend()
+        assert advice.mixture["support"] >= 0.6
+        assert advice.considered == len(before) + 4
+        study.folder.study_file.write_text(text.replace("  support:\n", "  support:\n    share: [0.99, 1]\n"))
+        with pytest.raises(NothingToRecommend, match="none of the 8 finished trials of study 'small' keeps the bounds"):
+            Study.open(study.folder).recommend()
+
+    def test_advice_that_breaks_a_guard_says_so(self, made: Callable[..., Study]) -> None:
+        metrics = [{"name": f"{name}/accuracy", "reference": 0.9, "guard": 0.0} for name in NAMES]
+        study = made(metrics=metrics, search={"trials": 2})
+        finish(study)
+        advice = study.recommend()
+        assert not advice.score.feasible
+        assert advice.basis.startswith(
+            "none of the finished trials keeps every guard, and this one breaks: support/acc"
+        )
+        assert "legal/accuracy by 0.5" in advice.basis
 
     def test_there_is_no_advice_before_anything_is_finished(self, made: Callable[..., Study]) -> None:
         study = made()
@@ -273,6 +360,35 @@ class TestAfterADeadDriver:
         assert Study.open(study.folder).records()[0].job == again
         assert study.attempt(again).previous == study.attempt(job).folder
 
+    def test_one_whose_failure_is_on_record_is_closed(self, made: Callable[..., Study]) -> None:
+        study = made()
+        finish(study, most=1)
+        job = next_job(study)
+        study.start(job)
+        jobs, record = study._open(job.id)
+        failure = Failure(kind=FailureKind.OBJECTIVE, message="boom")
+        jobs.note(record, "failure", failure.to_json())  # and then the driver died
+        again = Study.open(study.folder)
+        assert again.unfinished() == []
+        assert (again.records()[0].state, again.records()[0].failure) == (JobState.FAILED, failure)
+
+    def test_nothing_is_left_to_do_once_all_is_closed(self, made: Callable[..., Study]) -> None:
+        study = made(search={"trials": 2})
+        baseline = next_job(study)
+        for job in (next_job(study), next_job(study)):
+            study.tell(job.id, values(job))
+        assert study.complete == 2
+        assert not study.done, "the baseline is open"
+        study.fail(baseline.id, "lost")
+        assert not study.done, "the baseline failed"
+        finish(study)
+        assert study.done
+        study.override(trials=3)
+        assert not study.done
+        next_job(study)
+        study.override(trials=2)
+        assert not study.done, "a trial is open"
+
     def test_a_job_may_be_lost_twice_and_not_three_times(self, made: Callable[..., Study]) -> None:
         study = made()
         job = next_job(study)
@@ -285,7 +401,7 @@ class TestMaking:
         small = small_study()
         study = Study.create(small.spec, small.runs)
         assert study.folder.study_file.read_text() == small.file.read_text()
-        assert study.folder.manifest()["data"]["rows"]["legal"] == {"train": 20, "test": 5}
+        assert study.folder.charter().manifest.rows["legal"] == {"train": 20, "test": 5}
         assert [path.name for path in small.runs.iterdir()] == ["small"]
 
     def test_a_second_one_of_the_name_is_refused_with_the_way_to_go_on(self, small_study: Any) -> None:
@@ -353,11 +469,44 @@ class TestOpening:
         with pytest.raises(SpecError, match=r"small/study\.yaml:\ndomains: required"):
             Study.open(study.folder)
 
-    def test_another_format_is_refused(self, made: Callable[..., Study]) -> None:
+    @pytest.mark.parametrize(
+        ("old", "new", "differs"),
+        [
+            ("name: small", "name: other", "name: was 'small', is 'other'"),
+            ("    train: data/manuals.train.jsonl\n", "", "domains.manuals: was 'mixed', is 'tested'"),
+        ],
+    )
+    def test_a_file_that_describes_another_study_is_refused(
+        self, made: Callable[..., Study], old: str, new: str, differs: str
+    ) -> None:
         study = made()
-        stored = study.folder.manifest()
-        study.folder.manifest_file.write_text(json.dumps({**stored, "format": 99}))
-        with pytest.raises(StudyError, match="written in format 99, expected 1"):
+        text = study.folder.study_file.read_text()
+        assert old in text
+        study.folder.study_file.write_text(text.replace(old, new))
+        with pytest.raises(IdentityError, match=rf"describes another study now.*\n  {differs}\nput it back"):
+            Study.open(study.folder)
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [(None, r"study\.yaml: cannot be read \(No such file"), (b"\xff", r"study\.yaml: not valid UTF-8 \(byte 1")],
+    )
+    def test_a_study_file_that_cannot_be_read_is_named(
+        self, made: Callable[..., Study], content: bytes | None, message: str
+    ) -> None:
+        study = made()
+        if content is None:
+            study.folder.study_file.unlink()
+        else:
+            study.folder.study_file.write_bytes(content)
+        with pytest.raises(SpecError, match=message):
+            Study.open(study.folder)
+
+    def test_an_empty_database_is_named(self, made: Callable[..., Study]) -> None:
+        study = made()
+        for file in study.folder.path.glob("study.db*"):
+            file.unlink()
+        study.folder.database.touch()
+        with pytest.raises(StudyError, match=r"study\.db: holds no study 'small'.*restore it from a copy"):
             Study.open(study.folder)
 
 
@@ -382,6 +531,13 @@ class TestOverrides:
         assert [line["event"] for line in lines] == ["created", "started", "started"]
         assert "policy_changed" not in lines[1]
         assert lines[2]["policy_changed"] == ["search.trials: was 6, is 9"]
+
+    @pytest.mark.parametrize("wrong", [0, -1, "5", 2.5, True])
+    def test_a_wrong_number_is_refused_as_in_the_file(self, made: Callable[..., Study], wrong: Any) -> None:
+        study = made()
+        with pytest.raises(SpecError, match=r"search\.trials: expected"):
+            study.override(trials=wrong)
+        assert Study.open(study.folder).spec.search.trials == 6
 
     def test_hours_add_up_over_drivers(self, made: Callable[..., Study]) -> None:
         study = made()

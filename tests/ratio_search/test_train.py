@@ -18,7 +18,7 @@ from ratio_search.recipe import Recipe
 from ratio_search.runner import SerialRunner
 from ratio_search.search import Search
 from ratio_search.study import Study
-from ratio_search.train import fine_tune, train
+from ratio_search.train import changed_data, fine_tune, train
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_it_repeats_the_recipes_trial(recipe: Recipe, tmp_path: Path) -> None:
     assert {name: e.value for name, e in last.metrics.items()} == {n: e.value for n, e in recipe.expected.items()}
     told = job(tmp_path / "out")
     assert told["mixture"] == dict(recipe.shares)
-    assert told["seeds"] == dict(recipe.seeds)
+    assert told["seeds"] == {"data": recipe.seeds.data, "training": recipe.seeds.training}
     assert (tmp_path / "out" / "adapter").is_dir()
     assert (tmp_path / "out" / "result.json").is_file()
 
@@ -51,7 +51,7 @@ def test_a_seed_gives_other_draws(recipe: Recipe, tmp_path: Path) -> None:
     list(train(recipe, tmp_path / "out", seed=7))
     seeds = Seeds.of(7, replicate=1)
     assert job(tmp_path / "out")["seeds"] == {"data": seeds.data, "training": seeds.training}
-    assert seeds.data != recipe.seeds["data"]
+    assert seeds.data != recipe.seeds.data
 
 
 def test_final_files_take_the_test_files_place(small_study: Any, tmp_path: Path) -> None:
@@ -79,6 +79,14 @@ def test_a_trainer_that_is_gone_is_missed_before_anything_starts(recipe: Recipe,
     with pytest.raises(OptionsError, match=r"objective\.argv: found no executable program"):
         list(train(gone, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_data_that_changed_since_is_named(small_study: Any, recipe: Recipe) -> None:
+    assert changed_data(recipe) == []
+    with (Path(recipe.root) / "data" / "legal.train.jsonl").open("a") as file:
+        file.write('{"instruction": "new", "output": "yes", "label": "yes"}\n')
+    [change] = changed_data(recipe)
+    assert change.startswith("legal: was ['")
 
 
 def test_a_failure_is_the_last_event(small_study: Any, tmp_path: Path) -> None:

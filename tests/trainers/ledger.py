@@ -1,8 +1,8 @@
 """A trainer for tests: each metric follows from the domain's share, and every finished evaluation is in a ledger.
 
 Its arguments name the ledger and what goes wrong: `fail` always, `fail-trials` all but the baseline, `fail-later` from
-the third trial on, `sleep` takes a while, `stubborn` takes for ever from the second trial on and does not end when told
-to, `nan` reports one, `percent` reports rates above 1, `missing` leaves a metric out.
+the third trial on, `sleep` takes a while, `endless` takes for ever, `stubborn` does from the second trial on and does
+not end when told to, `nan` reports one, `percent` reports rates above 1, `missing` leaves a metric out.
 """
 
 import json
@@ -20,6 +20,8 @@ if "sleep" in modes:
     time.sleep(0.5)
 number = job["id"].rpartition("-")[2]
 later = tuned and number.isdigit() and int(number) >= 2
+while "endless" in modes:
+    time.sleep(0.1)
 if "stubborn" in modes and tuned and int(number) >= 1:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
