@@ -57,7 +57,7 @@ def main() -> None:
     """Runs the program and exits.
 
     Exit codes: 0 done, 1 the study or its work failed, 2 the input is wrong and nothing was started, 3 refused
-    for now, 130 and 143 interrupted and resumable.
+    for now, 129, 130 and 143 interrupted and resumable.
     """
     from objectives.errors import ObjectiveError, RatioSearchError
 

@@ -403,6 +403,18 @@ class TestInterruption:
         assert process.returncode == 143, err
         assert "resume with: ratio-search resume" in out
 
+    def test_a_reader_that_goes_away_ends_nothing(self, small_study: Any) -> None:
+        small = small_study(search={"trials": 3})
+        command = [sys.executable, "-m", "ratio_search", "launch", str(small.file), "--runs", str(small.runs)]
+        with subprocess.Popen([*command, "--runner", "serial"], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.stdout.close()
+            process.wait(timeout=120)
+        assert process.returncode == 0
+        assert Study.open(small.runs / "small").complete == 3
+        assert (small.runs / "small" / "recipe.json").exists()
+
     def test_a_second_ctrl_c_ends_it_at_once(self, small_study: Any, program: Program) -> None:
         small = small_study("stubborn", search={"trials": 8, "parallel": 2})
         with driver(small, "--runner", "ray") as process:
