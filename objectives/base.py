@@ -122,6 +122,11 @@ class Measurement:
     cost: Mapping[str, float] = field(default_factory=dict)
     artefacts: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of_numbers(cls, values: Mapping[str, Any]) -> Self:
+        """The measurement of metrics alone, as Python or a library of numbers has them; `from_json` checks them."""
+        return cls(metrics={str(name): Estimate(value=_plain(value)) for name, value in values.items()})
+
     def to_json(self) -> dict[str, Any]:
         """The measurement as plain data."""
         return {
@@ -175,6 +180,13 @@ def _estimate(name: str, raw: Any) -> Estimate:
         stderr=None if stderr is None else float(stderr),
         rows=None if rows is None else _whole(f"metric {name!r}: rows", rows),
     )
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return value if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return value
 
 
 def _number(what: str, raw: Any) -> float:

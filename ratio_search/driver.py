@@ -56,25 +56,7 @@ def drive(
         study.override(trials=trials, parallel=parallel)
         if study.done:
             return 0
-        try:
-            with (
-                make_runner(study.spec, stopping) as runner,
-                Display(study, runner.slots, console) as display,
-            ):
-
-                def announced() -> bool:
-                    if asked := stopping():
-                        display.say("stopping: running jobs save a checkpoint first; a second Ctrl-C ends them at once")
-                    return asked
-
-                ending = Search(study, runner, display, announced).run()
-        except KeyboardInterrupt:  # the second signal: whatever still runs is ended with the runner
-            ending = Ending.STOPPED
-        except STORAGE_ERRORS as error:
-            raise StudyFailed(
-                f"{study.folder.path}: cannot be written to ({reason(error)}); make room there, then resume the study; "
-                "what is finished is kept"
-            ) from error
+        ending = _search(study, make_runner, console, stopping)
     if ending is Ending.STOPPED:
         return interrupt.exit_code or 128 + signal.SIGTERM
     if ending is Ending.BUDGET:
@@ -83,3 +65,27 @@ def drive(
             f"are done. To go on, raise it in {study.folder.study_file} and resume."
         )
     return 0
+
+
+def _search(
+    study: Study,
+    make_runner: Callable[[StudySpec, Callable[[], bool]], Runner],
+    console: PlainConsole,
+    stopping: Callable[[], bool],
+) -> Ending:
+    try:
+        with make_runner(study.spec, stopping) as runner, Display(study, runner.slots, console) as display:
+
+            def announced() -> bool:
+                if asked := stopping():
+                    display.say("stopping: running jobs save a checkpoint first; a second Ctrl-C ends them at once")
+                return asked
+
+            return Search(study, runner, display, announced).run()
+    except KeyboardInterrupt:  # the second signal: whatever still runs is ended with the runner
+        return Ending.STOPPED
+    except STORAGE_ERRORS as error:
+        raise StudyFailed(
+            f"{study.folder.path}: cannot be written to ({reason(error)}); make room there, then resume the study; "
+            "what is finished is kept"
+        ) from error

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from objectives.backends import BACKENDS, Backend, Blueprint, load
+from objectives.base import Measurement
 from objectives.data import Row
 from objectives.domain import Domain
-from objectives.errors import MixtureError, OptionsError, ScoreError
+from objectives.errors import MixtureError, OptionsError, ResultError, ScoreError
 from objectives.metrics import KINDS, Comparison
 from objectives.mixture import Mixture
 from objectives.scorer import Balance, Metric
@@ -149,6 +150,22 @@ class StudySpec:
                 why = f"is nothing that objective {self.backend.kind!r} can measure"
             possible = ", ".join(sorted(name for name in produced if name.startswith(f"{metric.domain}/")))
             raise SpecError(f"metrics[{i}].name: {metric.name!r} {why}; possible are {possible or 'none'}")
+
+    def check_measured(self, measurement: Measurement) -> None:
+        """Checks that a job reported every judged metric, and values that these can have.
+
+        Raises:
+            ResultError: it did not.
+        """
+        missing = [metric.name for metric in self.metrics if metric.name not in measurement.metrics]
+        if missing:
+            found = ", ".join(measurement.metrics) or "none"
+            raise ResultError(f"the result lacks {', '.join(missing)}; it reported {found}")
+        try:
+            for metric in self.metrics:
+                metric.check(measurement.metrics[metric.name].value)
+        except ScoreError as error:
+            raise ResultError(str(error)) from error
 
     @property
     def identity(self) -> dict[str, Any]:

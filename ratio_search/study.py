@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import optuna
 from optuna.study import StudyDirection
 
 from objectives.attempt import Attempt, Failure, FailureKind
-from objectives.base import Estimate, Job, JobKind, Measurement, Seeds
-from objectives.errors import ResultError, ScoreError
+from objectives.base import Job, JobKind, Measurement, Seeds
+from objectives.errors import ResultError
 from objectives.metrics import Goal
 from objectives.scorer import Score, Scorer
 from ratio_search.anchors import anchors
@@ -304,17 +304,9 @@ class Study:
         except ResultError as error:
             return Failure(kind=FailureKind.RESULT, message=str(error))
         jobs.note(record, MEASUREMENT, measurement.to_json())
-        reported = {name: estimate.value for name, estimate in measurement.metrics.items()}
-        missing = [metric.name for metric in self.spec.metrics if metric.name not in reported]
-        if missing:
-            found = ", ".join(reported) or "none"
-            return Failure(
-                kind=FailureKind.RESULT, message=f"the result lacks {', '.join(missing)}; it reported {found}"
-            )
         try:
-            for metric in self.spec.metrics:
-                metric.check(reported[metric.name])
-        except ScoreError as error:
+            self.spec.check_measured(measurement)
+        except ResultError as error:
             return Failure(kind=FailureKind.RESULT, message=str(error))
         return None
 
@@ -329,7 +321,7 @@ class Study:
             StudyError: no such job is open.
         """
         if not isinstance(result, Measurement):
-            result = Measurement(metrics={name: Estimate(value=_plain(v)) for name, v in result.items()})
+            result = Measurement.of_numbers(result)
         wrong = self.store(job_id, result)
         return self.close(job_id) if wrong is None else self.fail(job_id, wrong)
 
@@ -407,14 +399,6 @@ class Study:
             return self.attempt(job).result()
         except ResultError as error:
             return Failure(kind=FailureKind.RESULT, message=str(error))
-
-
-def _plain(value: Any) -> Any:
-    """The number in what a library of numbers gives, or what was given; it is checked when it is stored."""
-    try:
-        return value if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        return value
 
 
 def _overridden(spec: StudySpec, overrides: Mapping[str, Mapping[str, int]]) -> StudySpec:

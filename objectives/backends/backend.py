@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ class Resources(BaseModel):
     gpus: float = Field(default=0, ge=0)
 
 
-class Backend(BaseModel):
+class Backend(BaseModel, abc.ABC):
     """The `objective:` section of a study file: checks itself and builds the objective.
 
     Importing and validating it must stay light: what is heavy is imported by `build`.
@@ -42,9 +43,9 @@ class Backend(BaseModel):
         """Rows that one job trains on, repeats counted; None when the trainer decides."""
         return None
 
+    @abc.abstractmethod
     def produces(self, test: Mapping[str, Sequence[Row]]) -> frozenset[str] | None:
         """Names of all metrics that this objective reports on these test rows; None when only it can know."""
-        raise NotImplementedError
 
     def check(self, root: Path) -> None:
         """Finds out, without starting anything, whether the settings can work on this machine.
@@ -64,13 +65,13 @@ class Backend(BaseModel):
         """
         return {}
 
+    @abc.abstractmethod
     def build(self, domains: Sequence[Domain], root: Path) -> Objective:
         """Builds the objective, loading what is heavy.
 
         Raises:
             DataError, OptionsError: what it was given cannot be used.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -475,6 +475,22 @@ def test_a_running_cluster_is_joined_and_left_running(small_study: Any, cluster:
     assert len(small.evaluated) == 6
 
 
+def test_jobs_that_wait_for_a_place_in_the_cluster_are_taken_back(
+    small_study: Any, cluster: str, program: Program
+) -> None:
+    small = small_study(search={"trials": 1, "parallel": 1})
+    objective = yaml.safe_load(small.file.read_text())["objective"]
+    spoil(small, "objective", {**objective, "resources": {"cpus": 99}})
+    with launched(small, "--ray-address", cluster) as process:
+        assert process.stdout is not None
+        assert "reference-0000: started" in process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 143, err
+    assert "reference-0000: paused: cancelled before it was begun" in out
+    assert program("resume", str(small.runs / "small"), "--runner", "serial").code == 0
+
+
 class TestHelp:
     def test_help_loads_nothing_heavy(self) -> None:
         code = (
