@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import resource
 import statistics
 import subprocess
@@ -89,16 +90,16 @@ def fresh(folder: Path, number: int) -> Timing:
 def warm(runner: RayRunner, folder: Path, number: int) -> Timing:
     """A trial on the runner's only worker."""
     begun = time.perf_counter()
-    first = None
+    first = float("nan")  # the untuned baseline takes no step
     runner.submit(attempt(folder, number))
     while True:
         for report in runner.reports(60):
             event, since = report.event, time.perf_counter() - begun
             if isinstance(event, Progress):
-                first = since if first is None else first
+                if math.isnan(first) and event.step:
+                    first = since
             else:
                 assert isinstance(event, Measurement), event
-                assert first is not None
                 return Timing(wall_s=since, first_step_s=first, cpu_s=event.cost["cpu_seconds"])
 
 
