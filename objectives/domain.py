@@ -16,6 +16,7 @@ class Domain:
         test: files that the search is scored on.
         final: files that the search never sees, kept for confirming a winner.
         lower, upper: inclusive bounds of the share.
+        max_epochs: passes over it that a run may take; None for as many as its study allows.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Domain:
     final: tuple[Path, ...] = ()
     lower: float = 0.0
     upper: float = 1.0
+    max_epochs: float | None = None
 
     @property
     def mixed(self) -> bool:

@@ -10,9 +10,10 @@ from typing import Any, Self
 from ratio_search.errors import StudyError
 from ratio_search.identity import identity_of
 from ratio_search.manifest import Manifest
+from ratio_search.repetition import possible_space
 from ratio_search.spec import StudySpec
 
-FORMAT = 1
+FORMAT = 2
 """Version of a study's folder; one of another version is refused."""
 
 
@@ -32,12 +33,13 @@ class Charter:
 
     @classmethod
     def of(cls, spec: StudySpec) -> Self:
-        """Reads and checks all data of a study.
+        """Looks through all data of a study.
 
         Raises:
             DataError, SpecError: the study's data cannot be used.
         """
         manifest = Manifest.of(spec)
+        possible_space(spec, manifest)
         return cls(root=spec.root, identity=identity_of(spec, manifest), manifest=manifest)
 
     def to_json(self) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from objectives.data import Finding
     from ratio_search.console import PlainConsole
+    from ratio_search.plan import Plan
     from ratio_search.recipe import Recipe
     from ratio_search.spec import StudySpec
     from ratio_search.study import Study
@@ -33,6 +35,15 @@ class Format(enum.StrEnum):
 
     JSON = "json"
     YAML = "yaml"
+
+
+class RowFormat(enum.StrEnum):
+    """What the rows of a mix can be written as."""
+
+    INSTRUCTION = "instruction"
+    MESSAGES = "messages"
+    CONVERSE = "converse"
+    CONTENTS = "contents"
 
 
 class RunnerKind(enum.StrEnum):
@@ -80,21 +91,22 @@ def main() -> None:
 @app.command()
 def check(study: StudyFileArgument, as_json: JsonOption = False) -> None:
     """Check a study file, its data and its objective, without starting anything."""
-    spec, plan = _checked(study)
-    if as_json:
-        _print_json(plan)
-        return
-    from rich.table import Table
+    from objectives.data import SHOWN, AuditError, Finding
+    from ratio_search import plan_report
 
-    table = Table("domain", "train rows", "test rows", "share from", "share to", title=f"{spec.name}: ready")
-    for name, domain in plan["domains"].items():
-        low, high = domain["share"] or ("", "")
-        table.add_row(name, str(domain["train"] or ""), str(domain["test"] or ""), f"{low}", f"{high}")
+    try:
+        plan = _planned(study, tuple(Finding), count=True, shown=None if as_json else SHOWN)
+    except AuditError as error:
+        if as_json:
+            _print_json({"findings": [found.to_json() for found in error.found]})
+        raise
+    if as_json:
+        _print_json(plan.to_json())
+        return
     console = _console()
-    console.show(table)
-    for name, mixture in plan["anchors"].items():
-        console.say(f"anchor {name}: " + " ".join(f"{key}={share:.3f}" for key, share in mixture.items()))
-    console.say(f"{plan['trials']} trials, {plan['parallel']} at a time")
+    console.show(plan_report.plan_table(plan))
+    for line in plan_report.plan_lines(plan):
+        console.say(line)
 
 
 @app.command()
@@ -112,13 +124,22 @@ def launch(
     if dry_run:
         check(study, as_json)
         return
-    spec, _ = _checked(study)
+    from objectives.data import SHOWN, Action, Finding
+    from ratio_search import plan_report
+    from ratio_search.manifest import SLOW
     from ratio_search.runner import check_answers
+    from ratio_search.spec import StudySpec
     from ratio_search.study import Study
 
+    actions = StudySpec.load(study).data.actions
+    wanted = [finding for finding in Finding if finding not in SLOW or actions[finding] is not Action.WARN]
+    plan = _planned(study, wanted, count=False, shown=SHOWN)
+    console = _console(stderr=True)
+    for found in plan.found:
+        console.say(f"{plan_report.finding_text(found)}; ratio-search check {study} shows more")
     if ray_address is not None:
         check_answers(ray_address)
-    created = Study.create(spec, runs)
+    created = Study.create(plan.spec, runs)
     _drive(created, runner, ray_address, as_json, trials=trials, parallel=parallel)
 
 
@@ -225,6 +246,51 @@ def trials(
 
 
 @app.command()
+def mix(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="An exported recipe.")],
+    out: Annotated[Path, typer.Option(help="File to write; a manifest is written beside it.")],
+    rows: Annotated[int | None, typer.Option(min=1, help="Rows of the mix, repeats counted.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of the mix; it ends with the last row that fits.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps of the study's batch size.")] = None,
+    format_: Annotated[RowFormat, typer.Option("--format", help="The rows' format.")] = RowFormat.INSTRUCTION,
+    split: Annotated[int, typer.Option(min=1, help="Files to divide the mix among.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the rows' order; without it, the recipe's trial's.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the training file of a recipe, for any trainer or platform that takes one file."""
+    from objectives.data import Format
+    from ratio_search import report
+    from ratio_search.errors import StudyError
+    from ratio_search.mix import Order
+    from ratio_search.mix import mix as write
+    from ratio_search.recipe import Recipe
+    from ratio_search.train import changed_data
+
+    if sum(length is not None for length in (rows, tokens, steps)) > 1:
+        raise StudyError("expected one of --rows, --tokens and --steps, found several; they state the same length")
+    console = _console(stderr=True)
+    chosen = Recipe.load(recipe)
+    for change in changed_data(chosen):
+        console.say(f"warning: not what the recipe was made from: {change}")
+    order = Order(rows=rows, tokens=tokens, steps=steps, format=Format(format_.value), shards=split, seed=seed)
+    with console.status("mixing"):
+        written = write(chosen, out, order)
+    for warning in written.warnings:
+        console.say(f"warning: {warning}")
+    if as_json:
+        _print_json(written.to_json())
+        return
+    console = _console()
+    console.show(report.mix_table(written))
+    for file in written.files:
+        console.say(f"{file.path}: {file.rows:,} rows, {file.size:,} bytes")
+
+
+@app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="An exported recipe.")],
     out: Annotated[Path, typer.Option(help="New folder for the trained model, its log and its result.")],
@@ -267,30 +333,12 @@ def train(
         print(f"{metric} {estimate.value:.4f}{error}")
 
 
-def _checked(path: Path) -> tuple[StudySpec, dict[str, Any]]:
-    """The study file's spec and, as plain data, what it would do; everything is checked that can be."""
-    from ratio_search.anchors import anchors
-    from ratio_search.manifest import Manifest
+def _planned(path: Path, wanted: Collection[Finding], *, count: bool, shown: int | None) -> Plan:
+    """What the study of a study file would do; everything is checked that can be."""
+    from ratio_search.plan import Plan
     from ratio_search.spec import StudySpec
 
-    spec = StudySpec.load(path)
-    spec.backend.check(spec.root)
-    manifest = Manifest.of(spec)
-    plan = {
-        "name": spec.name,
-        "domains": {
-            d.name: {
-                **{split: manifest.rows[d.name].get(split) for split in ("train", "test", "final")},
-                "share": [d.lower, d.upper] if d.mixed else None,
-            }
-            for d in spec.domains
-        },
-        "anchors": {a.name: dict(a.mixture) for a in anchors(spec.space, manifest.train_rows, spec.current)},
-        "metrics": [metric.name for metric in spec.metrics],
-        "trials": spec.search.trials,
-        "parallel": spec.search.parallel,
-    }
-    return spec, plan
+    return Plan.of(StudySpec.load(path), wanted, count=count, shown=shown)
 
 
 def _open(name: str, runs: Path) -> Study:

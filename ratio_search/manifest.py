@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
-from objectives.data import read_rows
-from objectives.errors import DataError
+import numpy as np
+
+from objectives.data import SHOWN, Action, Audit, Capacity, Corpus, Finding, Split, Weigh, audit
 from ratio_search.spec import StudySpec
 
-SPLITS = ("train", "test", "final")
+SLOW = frozenset({Finding.NEAR_LEAKAGE, Finding.TOO_LONG})
+"""Findings that take more than a look at the index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,43 +21,59 @@ class Manifest:
 
     Attributes:
         files: domain to split to the SHA-256 of each of its files, in order.
-        rows: domain to split to its number of rows.
+        rows: domain to split to its number of rows, without those that are left out.
+        tokens: domain to the tokens of its training rows; None where rows are weighed.
     """
 
     files: Mapping[str, Mapping[str, tuple[str, ...]]]
     rows: Mapping[str, Mapping[str, int]]
+    tokens: Mapping[str, int] | None = None
 
     @classmethod
     def of(cls, spec: StudySpec) -> Self:
-        """Reads and checks all data of a study, and that its metrics can be measured on it.
+        """Looks through all data of a study, and whether its metrics can be measured on it.
 
         Raises:
             DataError: a file cannot be used; the message names the domain's key in the study file.
             SpecError: a metric cannot be measured on these rows.
         """
-        files: dict[str, dict[str, tuple[str, ...]]] = {}
-        rows: dict[str, dict[str, int]] = {}
-        tests = {}
-        for domain in spec.domains:
-            files[domain.name], rows[domain.name] = {}, {}
-            for split, paths in zip(SPLITS, (domain.train, domain.test, domain.final), strict=True):
-                if not paths:
-                    continue
-                try:
-                    found = read_rows(paths)
-                except DataError as error:
-                    raise DataError(f"domains.{domain.name}.{split}: {error}") from error
-                files[domain.name][split] = tuple(_sha256(path) for path in paths)
-                rows[domain.name][split] = len(found)
-                if split == "test":
-                    tests[domain.name] = found
-        spec.check_produced(tests)
-        return cls(files=files, rows=rows)
+        actions = spec.data.actions
+        found = audited(spec, {finding for finding in Finding if actions[finding] is not Action.WARN})
+        found.check()
+        return cls.of_corpus(spec, found.corpus)
+
+    @classmethod
+    def of_corpus(cls, spec: StudySpec, corpus: Corpus) -> Self:
+        """The manifest of data that has been looked through.
+
+        Raises:
+            SpecError: a metric cannot be measured on these rows.
+        """
+        spec.check_produced({name: data.labelled for name, data in corpus.of(Split.TEST).items()})
+        tokens = None
+        if spec.data.weigh_by is Weigh.TOKENS:
+            lengths = corpus.lengths(spec.backend.capacity(spec.root).counter)
+            tokens = {name: int(lengths[name](np.arange(size)).sum()) for name, size in corpus.sizes.items()}
+        return cls(
+            files={
+                name: {split.value: tuple(index.sha256 for index in data.files) for split, data in splits.items()}
+                for name, splits in corpus.data.items()
+            },
+            rows={
+                name: {split.value: len(data) for split, data in splits.items()} for name, splits in corpus.data.items()
+            },
+            tokens=tokens,
+        )
 
     @property
     def train_rows(self) -> dict[str, int]:
         """Rows to train on, per mixed domain."""
         return {name: splits["train"] for name, splits in self.rows.items() if "train" in splits}
+
+    @property
+    def natural(self) -> Mapping[str, int]:
+        """What each mixed domain has of what is weighed, rows or tokens."""
+        return self.train_rows if self.tokens is None else self.tokens
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -74,6 +90,7 @@ class Manifest:
                 name: {split: list(hashes) for split, hashes in splits.items()} for name, splits in self.files.items()
             },
             "rows": {name: dict(splits) for name, splits in self.rows.items()},
+            "tokens": None if self.tokens is None else dict(self.tokens),
         }
 
     @classmethod
@@ -85,9 +102,21 @@ class Manifest:
                 for name, splits in data["files"].items()
             },
             rows=data["rows"],
+            tokens=data["tokens"],
         )
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def audited(spec: StudySpec, wanted: Collection[Finding] = tuple(Finding), shown: int | None = SHOWN) -> Audit:
+    """What is found in a study's data, and the rows that are left.
+
+    Args:
+        spec: the study.
+        wanted: what to look for.
+        shown: rows that are named for each finding; None for all.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    corpus = Corpus.open(spec.domains, spec.root, spec.data)
+    capacity = spec.backend.capacity(spec.root) if Finding.TOO_LONG in wanted else Capacity()
+    return audit(corpus, capacity, wanted, shown)

@@ -15,12 +15,31 @@ from objectives.errors import RatioSearchError
 from objectives.metrics import Goal
 from ratio_search.keep import kept
 from ratio_search.lease import held
+from ratio_search.mix import Mix
 from ratio_search.recipe import Recipe, rivals
 from ratio_search.record import JobState, Record
 from ratio_search.storage import studies
 from ratio_search.study import Study
 
 RECOMMENDED = "recommended"
+
+
+def mix_table(mix: Mix) -> Table:
+    """Asked and realised shares of a mix, in rows and tokens."""
+    table = Table(title=f"{mix.recipe.study}: {mix.order.format} rows", title_justify="left")
+    for column in ("domain", "share", "rows", "of rows", "tokens", "of tokens", "epochs"):
+        table.add_column(column, justify="left" if column == "domain" else "right")
+    for name, domain in mix.to_json()["domains"].items():
+        table.add_row(
+            name,
+            f"{domain['share']:.4f}",
+            f"{domain['rows']:,}",
+            f"{domain['share_of_rows']:.4f}",
+            f"{domain['tokens']:,}",
+            f"{domain['share_of_tokens']:.4f}",
+            f"{domain['epochs']:.2f}",
+        )
+    return table
 
 
 def comparison(study: Study, recipe: Recipe) -> Table:

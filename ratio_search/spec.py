@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from objectives.backends import BACKENDS, Backend, Blueprint, load
 from objectives.base import Measurement
-from objectives.data import Row
+from objectives.data import ORDER, DataPolicy, Finding
 from objectives.domain import Domain
 from objectives.errors import MixtureError, OptionsError, ResultError, ScoreError
 from objectives.metrics import KINDS, Comparison
@@ -19,6 +19,7 @@ from objectives.scorer import Balance, Metric
 from ratio_search.errors import SpaceError, SpecError
 from ratio_search.space import SimplexSpace
 from ratio_search.study_file import (
+    DataSection,
     DomainSection,
     KeepSection,
     MetricSection,
@@ -43,6 +44,7 @@ class StudySpec:
         backend: the objective's settings.
         metrics: what is judged, in the file's order.
         balance: how gains become one score.
+        data: what a share is a share of, how often data may repeat, and what follows from bad rows.
         baseline: whether the untuned model is evaluated as the reference.
         search: how many trials, how many at a time, and the seed.
         hours: wall-clock hours that drivers may spend on the study, over all resumes; None for no limit.
@@ -57,6 +59,7 @@ class StudySpec:
     backend: Backend
     metrics: tuple[Metric, ...]
     balance: Balance
+    data: DataPolicy
     baseline: bool
     search: SearchSection
     hours: float | None
@@ -105,6 +108,7 @@ class StudySpec:
             backend=_backend(file.objective),
             metrics=tuple(_metric(i, m, domains) for i, m in enumerate(file.metrics)),
             balance=Balance(kind=file.balance.kind, mean=file.balance.mean),
+            data=_data(file.data),
             baseline=file.baseline,
             search=file.search,
             hours=file.budget.hours,
@@ -125,21 +129,24 @@ class StudySpec:
 
     @property
     def space(self) -> SimplexSpace:
-        """The mixtures that may be tried."""
+        """The mixtures that the stated bounds allow; how far the data goes is `Repetition`'s affair."""
         return SimplexSpace.of({d.name: (d.lower, d.upper) for d in self.mixed})
 
     @property
     def blueprint(self) -> Blueprint:
         """What a worker builds its objective from."""
-        return Blueprint(backend=self.backend, domains=self.domains, root=self.root)
+        return Blueprint(backend=self.backend, domains=self.domains, root=self.root, policy=self.data)
 
-    def check_produced(self, test: Mapping[str, Sequence[Row]]) -> None:
-        """Checks that the objective can report every metric on these test rows.
+    def check_produced(self, labelled: Mapping[str, bool]) -> None:
+        """Checks that the objective can report every metric.
+
+        Args:
+            labelled: each tested domain, with whether all of its test rows have labels.
 
         Raises:
             SpecError: it cannot.
         """
-        produced = self.backend.produces(test)
+        produced = self.backend.produces(labelled)
         for i, metric in enumerate(self.metrics):
             if produced is None or metric.name in produced:
                 continue
@@ -177,6 +184,7 @@ class StudySpec:
             "objective": {key: value for key, value in settings.items() if key not in self.backend.POLICY},
             "metrics": {metric.name: metric.goal.value for metric in self.metrics},
             "search": {"seed": self.search.seed},
+            "rows": {"order": ORDER, "weigh_by": self.data.weigh_by.value, "dropped": self._dropped},
         }
 
     @property
@@ -198,11 +206,24 @@ class StudySpec:
                 for m in self.metrics
             },
             "balance": {"kind": self.balance.kind.value, "mean": self.balance.mean},
+            "data": {
+                "max_epochs": {"all": self.data.max_epochs, **{d.name: d.max_epochs for d in self.mixed}},
+                "audit": {
+                    "near": None if Finding.NEAR_LEAKAGE in self.data.drops else self.data.near,
+                    **{finding.value: action.value for finding, action in self.data.actions.items()},
+                },
+            },
             "baseline": self.baseline,
             "search": {"trials": self.search.trials, "parallel": self.search.parallel},
             "budget": {"hours": self.hours},
             "keep": self.keep.model_dump(mode="json"),
         }
+
+    @property
+    def _dropped(self) -> dict[str, Any]:
+        """What rows are left out for, and by what else that is decided."""
+        by = {Finding.NEAR_LEAKAGE: self.data.near, Finding.ACROSS_DOMAINS: [domain.name for domain in self.mixed]}
+        return {finding.value: by.get(finding, True) for finding in sorted(self.data.drops)}
 
     def _check_metrics(self) -> None:
         names = [metric.name for metric in self.metrics]
@@ -226,6 +247,10 @@ def _domain(name: str, section: DomainSection, root: Path) -> Domain:
         raise SpecError(f"{at}: expected train files, or test files to watch; found neither")
     if not section.train and section.share is not None:
         raise SpecError(f"{at}.share: a domain without train files has no share; remove it, or add train files")
+    if not section.train and section.max_epochs is not None:
+        raise SpecError(
+            f"{at}.max_epochs: a domain without train files is never repeated; remove it, or add train files"
+        )
     lower, upper = section.share or (0.0, 1.0)
     return Domain(
         name=name,
@@ -234,12 +259,30 @@ def _domain(name: str, section: DomainSection, root: Path) -> Domain:
         final=_paths(root, section.final, f"{at}.final"),
         lower=lower,
         upper=upper,
+        max_epochs=section.max_epochs,
+    )
+
+
+def _data(section: DataSection) -> DataPolicy:
+    return DataPolicy(
+        weigh_by=section.weigh_by,
+        max_epochs=section.max_epochs,
+        actions={finding: getattr(section.audit, finding.value) for finding in Finding},
+        near=section.audit.near,
     )
 
 
 def _paths(root: Path, files: Sequence[str], at: str) -> tuple[Path, ...]:
+    """The files that are named, and those that a pattern matches, sorted; one that matches none stays as it is."""
+    paths: list[Path] = []
     try:
-        return tuple(root / Path(file).expanduser() for file in files)
+        for file in files:
+            stated = Path(file).expanduser()
+            where = Path(stated.anchor) if stated.is_absolute() else root
+            pattern = str(stated.relative_to(stated.anchor))
+            matched = sorted(where.glob(pattern)) if "*" in pattern and not (root / stated).exists() else []
+            paths += matched or [root / stated]
+        return tuple(paths)
     except RuntimeError as error:
         raise SpecError(f"{at}: found {', '.join(files)}, but '~' leads to no home folder; write it out") from error
 

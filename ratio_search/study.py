@@ -23,6 +23,7 @@ from ratio_search.jobs import ATTEMPT, FAILURE, LOSSES, MEASUREMENT, Jobs
 from ratio_search.manifest import Manifest
 from ratio_search.recommendation import Recommendation
 from ratio_search.record import JobState, Record
+from ratio_search.repetition import possible_space
 from ratio_search.sampler import SimplexSampler
 from ratio_search.space import SAME
 from ratio_search.spec import StudySpec
@@ -48,6 +49,7 @@ class Study:
         spec: what the study is.
         folder: where it is kept.
         manifest: what its data was when it began.
+        space: the mixtures that it may try.
     """
 
     def __init__(self, spec: StudySpec, folder: StudyFolder, manifest: Manifest) -> None:
@@ -56,8 +58,9 @@ class Study:
         self.manifest = manifest
         storage = folder.storage()
         domains = [domain.name for domain in spec.mixed]
-        self._anchors = anchors(spec.space, manifest.train_rows, spec.current)
-        self._sampler = SimplexSampler(spec.space, anchors=self._anchors, seed=spec.search.seed)
+        self.space = possible_space(spec, manifest)
+        self._anchors = anchors(self.space, manifest.natural, spec.current)
+        self._sampler = SimplexSampler(self.space, anchors=self._anchors, seed=spec.search.seed)
         try:
             self._optuna = optuna.load_study(study_name=spec.name, storage=storage, sampler=self._sampler)
             references = optuna.load_study(study_name=f"{spec.name}/reference", storage=storage)
@@ -180,7 +183,7 @@ class Study:
 
     def allows(self, record: Record) -> bool:
         """Whether a trial's mixture keeps the bounds of now, which may have changed since it was run."""
-        return record.job.mixture is not None and record.job.mixture in self.spec.space
+        return record.job.mixture is not None and record.job.mixture in self.space
 
     def anchor(self, record: Record) -> str | None:
         """The name of the anchor that a trial is or was; None for any other trial."""

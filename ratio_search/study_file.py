@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from objectives.data import Action, Weigh
 from objectives.metrics import Goal
 from objectives.scorer import BalanceKind
 from ratio_search.errors import SpecError
@@ -61,6 +62,12 @@ def _bounds(value: Any) -> Any:
     return pair
 
 
+def _not_drop(value: Action) -> Action:
+    if value is Action.DROP:
+        raise ValueError("expected error or warn, found drop; which rows to leave out would be anyone's guess")
+    return value
+
+
 Name = Annotated[str, BeforeValidator(_plain_name)]
 Files = Annotated[tuple[str, ...], BeforeValidator(_files)]
 # Strict, so that neither text nor true and false pass for numbers.
@@ -82,6 +89,7 @@ class DomainSection(Section):
     test: Files = ()
     final: Files = ()
     share: Annotated[tuple[float, float], BeforeValidator(_bounds)] | None = None
+    max_epochs: Annotated[Finite, Field(gt=0)] | None = None
 
 
 class MetricSection(Section):
@@ -100,6 +108,28 @@ class BalanceSection(Section):
 
     kind: BalanceKind = BalanceKind.WORST
     mean: Annotated[Finite, Field(ge=0)] = 0.0
+
+
+class AuditSection(Section):
+    """`data.audit`: what follows from each finding, and from which similarity on rows count as nearly the same."""
+
+    bad_rows: Action = Action.ERROR
+    empty_outputs: Action = Action.ERROR
+    duplicates: Action = Action.WARN
+    across_domains: Action = Action.WARN
+    leakage: Action = Action.ERROR
+    near: Annotated[Finite, Field(gt=0, lt=1)] | None = None
+    near_leakage: Action = Action.WARN
+    too_long: Action = Action.WARN
+    imbalance: Annotated[Action, AfterValidator(_not_drop)] = Action.WARN
+
+
+class DataSection(Section):
+    """`data`: what a share is a share of, how often data may repeat, and what to do about bad rows."""
+
+    weigh_by: Weigh = Weigh.ROWS
+    max_epochs: Annotated[Finite, Field(gt=0)] | None = None
+    audit: AuditSection = AuditSection()
 
 
 class SearchSection(Section):
@@ -133,6 +163,7 @@ class StudyFile(Section):
     current: dict[str, Share] | None = None
     baseline: Annotated[bool, Field(strict=True)] = True
     balance: BalanceSection = BalanceSection()
+    data: DataSection = DataSection()
     search: SearchSection = SearchSection()
     budget: BudgetSection = BudgetSection()
     keep: KeepSection = KeepSection()
@@ -242,7 +273,7 @@ _EXPECTED = {
     "int_from_float": "a whole number",
     "int_parsing": "a whole number",
     "int_type": "a whole number",
-    "less_than": "a number below {lt}",
+    "less_than": "a number below {lt:.15g}",
     "less_than_equal": "a number of at most {le:g}",
     "model_type": "keys with values",
     "string_type": "text",

@@ -60,7 +60,8 @@ def fine_tune(
     """Runs one fine-tune of a study outside its search, on any mixture; None evaluates the untuned model."""
     domains = spec.domains
     if final:
-        domains = tuple(dataclasses.replace(domain, test=domain.final) for domain in domains)
+        # Exchanged, and not copied: what leaks into either is left out of the training rows, as in the search.
+        domains = tuple(dataclasses.replace(domain, test=domain.final, final=domain.test) for domain in domains)
     objective = dataclasses.replace(spec.blueprint, domains=domains).build()
     kind = JobKind.BASELINE if mixture is None else JobKind.TRIAL
     job = Job(id=folder.name, kind=kind, mixture=mixture, seeds=seeds)

@@ -20,18 +20,24 @@ SOURCES = {
 
 FENCES = {
     "boto3": ("ratio_search/storage.py",),
+    "datasketch": ("objectives/data/near.py",),
+    "filelock": ("objectives/backends/hf/tiny.py", "objectives/data/index.py"),
+    "huggingface_hub": ("objectives/backends/hf/hub.py",),
     "optuna": (
         "ratio_search/jobs.py",
         "ratio_search/sampler.py",
         "ratio_search/storage.py",
         "ratio_search/study.py",
     ),
+    "orjson": ("objectives/data/",),
     "peft": ("objectives/backends/hf/",),
+    "pyarrow": ("objectives/data/rows/parquet.py",),
     "ray": ("ratio_search/runner.py",),
     "rich": (
         "ratio_search/cli.py",
         "ratio_search/console.py",
         "ratio_search/display.py",
+        "ratio_search/plan_report.py",
         "ratio_search/report.py",
     ),
     "sklearn": ("objectives/metrics.py",),
@@ -39,10 +45,14 @@ FENCES = {
     "torch": ("objectives/backends/hf/",),
     "transformers": ("objectives/backends/hf/",),
     "typer": ("ratio_search/cli.py",),
+    "zstandard": ("objectives/data/rows/streams.py",),
 }
 """A library that costs time or ties us down, and the only places that may import it."""
 
 APART = {
+    "ratio_search.manifest": ("ratio_search.repetition", "ratio_search.plan", "ratio_search.study"),
+    "ratio_search.plan": ("ratio_search.study", "ratio_search.storage", "ratio_search.runner", "ratio_search.report"),
+    "ratio_search.repetition": ("ratio_search.plan", "ratio_search.charter", "ratio_search.study"),
     "ratio_search.runner": ("ratio_search.study", "ratio_search.search", "objectives.scorer"),
     "ratio_search.sampler": ("ratio_search.study", "ratio_search.search", "ratio_search.runner"),
     "ratio_search.space": ("ratio_search.spec", "ratio_search.study", "ratio_search.sampler"),
@@ -51,10 +61,23 @@ APART = {
     "ratio_search.storage": ("ratio_search.study", "ratio_search.search", "ratio_search.runner"),
     "objectives.scorer": ("objectives.backends", "objectives.attempt"),
     "objectives.data": ("objectives.base", "objectives.backends", "objectives.attempt"),
+    "objectives.data.rows": ("objectives.data.index", "objectives.data.dataset", "objectives.data.corpus"),
 }
 """A module, and those above it that it must not know."""
 
-HEAVY = {"torch", "transformers", "peft", "sklearn", "scipy", "optuna", "ray", "ratio_search"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "peft",
+    "sklearn",
+    "scipy",
+    "optuna",
+    "ray",
+    "ratio_search",
+    "datasketch",
+    "huggingface_hub",
+    "pyarrow",
+}
 
 
 def imports(source: str) -> Iterator[str]:

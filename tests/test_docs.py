@@ -15,9 +15,10 @@ from pydantic import BaseModel
 
 from objectives.backends.command import CommandBackend
 from objectives.backends.hf import HfBackend
+from objectives.data import Format
 from ratio_search.cli import app
 from ratio_search.spec import StudySpec
-from ratio_search.study_file import DomainSection, MetricSection, StudyFile
+from ratio_search.study_file import AuditSection, DomainSection, MetricSection, StudyFile
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("studies/**/*.md")])
@@ -70,10 +71,22 @@ def test_the_readme_names_every_key_of_a_study_file() -> None:
     found = set(re.findall(r"`([a-z_0-9]+)`", text)) | set(re.findall(r"([a-z_0-9]+): ", text))
     nested = [field.annotation for field in StudyFile.model_fields.values()]
     sections = [model for model in nested if isinstance(model, type) and issubclass(model, BaseModel)]
-    assert len(sections) == 4
-    wanted = set().union(*map(keys_of, [*sections, DomainSection, MetricSection, StudyFile])) - {"domains"}
+    assert len(sections) == 5
+    models = [*sections, AuditSection, DomainSection, MetricSection, StudyFile]
+    wanted = set().union(*map(keys_of, models)) - {"domains"}
     assert wanted <= found, wanted - found
     assert "`domains.<name>`" in text
+
+
+def test_the_documents_name_every_finding_with_its_default() -> None:
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    found = dict(re.findall(r"^\| `([a-z_]+)` \| (error|warn|drop) \|", text, flags=re.MULTILINE))
+    assert found == {name: action.value for name, action in AuditSection().model_dump().items() if name != "near"}
+
+
+def test_the_documents_name_every_format_of_rows() -> None:
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z]+)` \| `\{", text, flags=re.MULTILINE)) == set(Format)
 
 
 def test_the_readme_names_every_setting_of_the_hf_objective() -> None:

@@ -11,7 +11,8 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from objectives.base import Objective
-from objectives.data.rows import Row
+from objectives.data.audit import Capacity
+from objectives.data.policy import DEFAULT_POLICY, DataPolicy
 from objectives.domain import Domain
 
 
@@ -43,9 +44,26 @@ class Backend(BaseModel, abc.ABC):
         """Rows that one job trains on, repeats counted; None when the trainer decides."""
         return None
 
+    @property
+    def rows_per_step(self) -> int | None:
+        """Rows of one optimizer step; None when the trainer decides."""
+        return None
+
     @abc.abstractmethod
-    def produces(self, test: Mapping[str, Sequence[Row]]) -> frozenset[str] | None:
-        """Names of all metrics that this objective reports on these test rows; None when only it can know."""
+    def produces(self, labelled: Mapping[str, bool]) -> frozenset[str] | None:
+        """Names of all metrics that this objective reports; None when only it can know.
+
+        Args:
+            labelled: each tested domain, with whether all of its test rows have labels.
+        """
+
+    def capacity(self, root: Path) -> Capacity:
+        """How this objective reads rows; what is heavy is loaded when something is counted.
+
+        Args:
+            root: folder that relative paths refer to.
+        """
+        return Capacity()
 
     def check(self, root: Path) -> None:
         """Finds out, without starting anything, whether the settings can work on this machine.
@@ -66,8 +84,13 @@ class Backend(BaseModel, abc.ABC):
         return {}
 
     @abc.abstractmethod
-    def build(self, domains: Sequence[Domain], root: Path) -> Objective:
+    def build(self, domains: Sequence[Domain], root: Path, policy: DataPolicy = DEFAULT_POLICY) -> Objective:
         """Builds the objective, loading what is heavy.
+
+        Args:
+            domains: what can be mixed and tested.
+            root: folder that relative paths refer to.
+            policy: what the study wants of its data; what it refuses has been refused before.
 
         Raises:
             DataError, OptionsError: what it was given cannot be used.
@@ -81,7 +104,8 @@ class Blueprint:
     backend: Backend
     domains: tuple[Domain, ...]
     root: Path
+    policy: DataPolicy = DEFAULT_POLICY
 
     def build(self) -> Objective:
         """Builds the objective that this describes."""
-        return self.backend.build(self.domains, self.root)
+        return self.backend.build(self.domains, self.root, self.policy)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from objectives.data import Row
 from ratio_search.spec import StudySpec
 
 TRAINER = Path(__file__).parents[1] / "trainers" / "ledger.py"
@@ -65,6 +66,18 @@ def small_study(tmp_path: Path) -> Callable[..., SmallStudy]:
         return SmallStudy(file=file, runs=tmp_path / "runs", ledger=ledger)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a base model as far as it is needed to count tokens: nothing else of it can be loaded."""
+    from objectives.backends.hf.tiny import TinyRecipe, _tokenizer
+
+    folder = tmp_path_factory.mktemp("tokenizer")
+    rows = {name: [Row.of(f"{name} train {i}", "yes") for i in range(20)] for name in DOMAINS}
+    _tokenizer(rows, TinyRecipe(vocabulary=300, context=64)).save_pretrained(folder)
+    (folder / "config.json").write_text("{}")
+    return folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

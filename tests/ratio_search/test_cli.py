@@ -19,10 +19,14 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from ratio_search.cli import main
+from objectives.backends.hf.counter import HfCounter
+from objectives.data import Format as RowsFormat
+from ratio_search.cli import RowFormat, main
 from ratio_search.lease import Lease, held
 from ratio_search.record import JobState
 from ratio_search.study import Study
+
+from .test_mix import recipe_of
 
 
 class Done(NamedTuple):
@@ -75,13 +79,51 @@ class TestCheck:
 
     def test_the_same_as_json(self, small_study: Any, program: Program) -> None:
         plan = json.loads(program("check", str(small_study().file), "--json").out)
-        assert plan["domains"]["legal"] == {"train": 20, "test": 5, "final": None, "share": [0.0, 1.0]}
+        legal = plan["domains"]["legal"]
+        assert {key: legal[key] for key in ("train", "test", "final")} == {"train": 20, "test": 5, "final": None}
+        assert (legal["share"], legal["epochs"]) == ([0, 1], [0, 3])
+        assert set(legal["tokens"]) == {"train", "test"}
+        assert (plan["findings"], plan["tokens"]) == ([], "estimated at 4 bytes of text a token")
         assert plan["anchors"]["uniform"] == pytest.approx(dict.fromkeys(("support", "legal", "manuals"), 1 / 3))
 
+    @pytest.mark.parametrize("action", ["warn", "drop"])
+    def test_findings_are_told_and_the_users_files_stay_as_they_are(
+        self, small_study: Any, program: Program, action: str
+    ) -> None:
+        small = small_study(data={"audit": {"leakage": action}})
+        file = leak(small)
+        before = file.read_bytes()
+        done = program("check", str(small.file))
+        assert (done.code, done.err) == (0, "")
+        told = {"warn": "warning, leakage", "drop": "left out, leakage"}[action]
+        assert f"{told}: 2 in domains.legal.train\n" in done.out
+        assert f"  {file}:21: the same as {file.with_name('support.test.jsonl')}:1\n" in done.out
+        assert file.read_bytes() == before
+        assert sorted(path.name for path in small.file.parent.iterdir()) == ["data", "study.yaml"]
+        [finding] = json.loads(program("check", str(small.file), "--json").out)["findings"]
+        assert (finding["finding"], finding["action"], finding["count"]) == ("leakage", action, 2)
+
+    def test_caps_show_in_shares_and_epochs(self, small_study: Any, program: Program) -> None:
+        small = small_study(data={"max_epochs": 2})
+        plan = json.loads(program("check", str(small.file), "--json").out)
+        assert {name: domain["share"][1] for name, domain in plan["domains"].items()} == pytest.approx(
+            {"support": 1, "legal": 2 / 3, "manuals": 1 / 3}
+        )
+        assert plan["domains"]["manuals"]["epochs"] == pytest.approx([0, 2])
+
     def test_launch_with_dry_run_is_the_same(self, small_study: Any, program: Program) -> None:
-        small = small_study()
+        small = small_study(data={"audit": {"leakage": "warn"}})
+        leak(small)
         assert program("launch", str(small.file), "--dry-run") == program("check", str(small.file))
         assert not small.runs.exists()
+
+
+def leak(small: Any) -> Path:
+    """Puts two rows that are tested on into training rows."""
+    file: Path = small.file.parent / "data" / "legal.train.jsonl"
+    with file.open("a") as out:
+        out.writelines(file.with_name("support.test.jsonl").read_text().splitlines(keepends=True)[:2])
+    return file
 
 
 def spoil(small: Any, path: str, value: Any) -> None:
@@ -110,6 +152,9 @@ BAD = [
     ("objective", {"kind": "hf", "base_model": "./no"}, "objective.base_model: ", "no is no folder"),
     ("objective.argv", ["./no-trainer"], "objective.argv: found no executable program './no-trainer'", None),
     ("name", "../evil", "name: expected a plain name", None),
+    ("data", {"audit": {"leakage": "maybe"}}, "data.audit.leakage: expected 'error', 'warn' or 'drop', found", None),
+    ("data", {"max_epochs": 0.5}, "data.max_epochs: with the shares that it allows, the highest shares sum to", "0.5"),
+    ("domains.legal.max_epochs", -1, "domains.legal.max_epochs: expected a number above 0, found -1", None),
     ("current", {"legal": 0.5}, "current: shares must sum to 1, found 0.5", None),
 ]
 
@@ -139,11 +184,35 @@ class TestBadInput:
         assert done.code == 2
         assert "domains.legal.train: 13 bad lines" in done.err
         assert f"legal.train.jsonl:{len(good) + 1}: not JSON" in done.err
-        assert f"legal.train.jsonl:{len(good) + 2}: lacks 'output', found the keys 'instruction'" in done.err
+        assert f"legal.train.jsonl:{len(good) + 2}: fits no format, found the keys 'instruction'" in done.err
         assert f"legal.train.jsonl:{len(good) + 10}: " in done.err
         assert f"legal.train.jsonl:{len(good) + 11}: " not in done.err
         assert "and 3 more" in done.err
         assert not small.runs.exists()
+
+    @pytest.mark.parametrize("command", ["check", "launch"])
+    def test_leaks_are_refused_unless_the_study_says_otherwise(
+        self, small_study: Any, program: Program, command: str
+    ) -> None:
+        small = small_study()
+        file = leak(small)
+        done = program(command, str(small.file))
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("error: domains.legal.train: 2 rows with leakage; correct or remove them, or set")
+        assert f"  {file}:22: the same as {file.with_name('support.test.jsonl')}:2\n" in done.err
+        assert (small.runs.exists(), small.evaluated) == (False, [])
+
+    def test_as_json_all_rows_of_all_findings_are_named(self, small_study: Any, program: Program) -> None:
+        small = small_study()
+        file = leak(small)
+        file.write_text(file.read_text() + "no row\n" * 12)
+        done = program("check", str(small.file), "--json")
+        assert done.code == 2
+        assert done.err.startswith("error: domains.legal.train: 12 bad lines")
+        bad, leaks = json.loads(done.out)["findings"]
+        assert (bad["finding"], bad["action"], bad["count"], len(bad["rows"])) == ("bad_rows", "error", 12, 12)
+        assert bad["rows"][-1].startswith(f"{file}:34: not JSON")
+        assert (leaks["finding"], leaks["action"], len(leaks["rows"])) == ("leakage", "error", 2)
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -201,6 +270,51 @@ class TestResults:
         assert "chosen as: best score among 2 finished trials" in done.out
         assert "recipe: runs/small/recipe.json" in done.out
         assert sum(json.loads((small.runs / "small" / "recipe.json").read_text())["shares"].values()) == 1
+
+    def test_findings_are_warnings_on_standard_error_and_the_study_goes_on(
+        self, small_study: Any, program: Program
+    ) -> None:
+        small = small_study(search={"trials": 1}, data={"audit": {"leakage": "warn", "duplicates": "drop"}})
+        leak(small)
+        with leak(small).open("a") as file:
+            file.write('{"instruction": "support train 1", "output": "yes"}\n')
+        done = program("launch", str(small.file), "--runner", "serial", "--json")
+        assert done.code == 0
+        assert done.err.splitlines()[:3] == [
+            f"left out, duplicates: 2 in domains.legal.train; ratio-search check {small.file} shows more",
+            f"warning, across domains: 1 in domains.legal.train; ratio-search check {small.file} shows more",
+            f"warning, leakage: 4 in domains.legal.train; ratio-search check {small.file} shows more",
+        ]
+        assert json.loads(done.out)["ingredients"]["legal"]["size"] == 23
+
+    @pytest.mark.parametrize(
+        ("data", "loaded"),
+        [({}, False), ({"audit": {"too_long": "error"}}, True), ({"weigh_by": "tokens"}, True)],
+    )
+    def test_a_launch_loads_no_tokenizer_unless_tokens_must_be_counted(
+        self,
+        small_study: Any,
+        program: Program,
+        tokenizer_folder: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        data: dict[str, Any],
+        loaded: bool,
+    ) -> None:
+        asked = []
+
+        def load(counter: HfCounter) -> Any:
+            asked.append(counter.about)
+            return original(counter)
+
+        original = HfCounter._load
+        monkeypatch.setattr(HfCounter, "_load", load)
+        monkeypatch.setenv("RATIO_SEARCH_CACHE", str(tmp_path / "cache"))  # where nothing is counted yet
+        small = small_study(objective={"kind": "hf", "base_model": str(tokenizer_folder)}, data=data)
+        done = program("launch", str(small.file), "--runner", "serial")
+        assert "objective.base_model: " in done.err  # no weights are there to train
+        assert (small.runs / "small").is_dir()
+        assert bool(asked) == loaded
 
     def test_with_json_there_is_one_document_on_standard_output(self, small_study: Any, program: Program) -> None:
         small = small_study(search={"trials": 1, "parallel": 1})
@@ -296,6 +410,112 @@ class TestResults:
         done = program("train", str(recipe), "--out", "out")
         assert (done.code, done.out) == (1, "")
         assert "boom: the data is bad" in done.err
+
+
+class TestMix:
+    def test_it_writes_the_file_and_its_manifest_and_says_what_is_in_it(self, finished: Any, program: Program) -> None:
+        done = program("mix", "runs/small/recipe.json", "--out", "mix.jsonl")
+        assert (done.code, done.err) == (0, "")
+        assert "small: instruction rows" in done.out
+        size = Path("mix.jsonl").stat().st_size
+        assert done.out.endswith(f"mix.jsonl: 60 rows, {size:,} bytes\n")
+        cells = [
+            [cell.strip() for cell in line.split("\u2502")[1:-1]]
+            for line in done.out.splitlines()
+            if line.startswith("\u2502")
+        ]
+        assert cells == [
+            ["support", "0.3333", "20", "0.3333", "100", "0.3333", "0.67"],
+            ["legal", "0.3333", "20", "0.3333", "100", "0.3333", "1.00"],
+            ["manuals", "0.3333", "20", "0.3333", "100", "0.3333", "2.00"],
+        ]
+        stated = json.loads(Path("mix.jsonl.manifest.json").read_text())
+        assert (stated["study"], stated["rows"], stated["files"][0]["bytes"]) == ("small", 60, size)
+
+    def test_options_say_how_long_in_which_format_and_in_how_many_files(self, finished: Any, program: Program) -> None:
+        recipe = ("mix", "runs/small/recipe.json", "--out", "mix.jsonl", "--json")
+        options = ("--rows", "30", "--format", "messages", "--split", "2", "--seed", "7")
+        done = program(*recipe, *options)
+        assert done.code == 0
+        stated = json.loads(done.out)
+        assert stated == json.loads(Path("mix.jsonl.manifest.json").read_text())
+        assert (stated["rows"], stated["format"], stated["seed"]) == (30, "messages", 7)
+        assert [file["name"] for file in stated["files"]] == ["mix-00000-of-00002.jsonl", "mix-00001-of-00002.jsonl"]
+        first = json.loads(Path("mix-00000-of-00002.jsonl").read_text().splitlines()[0])
+        assert [message["role"] for message in first["messages"]] == ["user", "assistant"]
+        assert json.loads(program(*recipe, "--tokens", "52").out)["tokens"] == 50
+
+    def test_a_recipe_in_yaml_is_one_too(self, finished: Any, program: Program) -> None:
+        program("export", "small", "--format", "yaml", "--out", "mine.yaml")
+        assert program("mix", "mine.yaml", "--out", "mix.jsonl", "--rows", "9").code == 0
+        assert len(Path("mix.jsonl").read_text().splitlines()) == 9
+
+    def test_other_repetition_is_warned_about_on_standard_error(self, finished: Any, program: Program) -> None:
+        done = program("mix", "runs/small/recipe.json", "--out", "mix.jsonl", "--rows", "120", "--json")
+        assert [warning.split(";")[0] for warning in done.err.splitlines()] == [
+            "warning: 'support' is passed over 1.33 times here and was 0.67 times in the study",
+            "warning: 'legal' is passed over 2.00 times here and was 1.00 times in the study",
+            "warning: 'manuals' is passed over 4.00 times here and was 2.00 times in the study",
+        ]
+        assert [f"warning: {warning}" for warning in json.loads(done.out)["warnings"]] == done.err.splitlines()
+
+    def test_changed_data_is_warned_about(self, finished: Any, program: Program) -> None:
+        with (finished.file.parent / "data" / "legal.train.jsonl").open("a") as file:
+            file.write('{"instruction": "new", "output": "yes"}\n')
+        done = program("mix", "runs/small/recipe.json", "--out", "mix.jsonl")
+        assert done.code == 0
+        assert done.err.startswith("warning: not what the recipe was made from: legal: was ['")
+        assert Path("mix.jsonl").is_file()
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--rows", "3", "--tokens", "3"], "expected one of --rows, --tokens and --steps, found several"),
+            (["--rows", "3", "--steps", "3"], "expected one of --rows, --tokens and --steps, found several"),
+            (["--steps", "3"], "'command' does not say how many rows a step takes; state the rows or the tokens"),
+            (["--rows", "0"], "--rows"),
+            (["--tokens", "-1"], "--tokens"),
+            (["--split", "0"], "--split"),
+            (["--format", "csv"], "--format"),
+        ],
+    )
+    def test_wrong_options_start_nothing(
+        self, small_study: Any, program: Program, options: list[str], message: str
+    ) -> None:
+        recipe_of(small_study()).save(Path("recipe.json"))
+        before = sorted(Path.cwd().rglob("*"))
+        done = program("mix", "recipe.json", "--out", "mix.jsonl", *options)
+        assert (done.code, done.out) == (2, "")
+        assert message in done.err
+        assert sorted(Path.cwd().rglob("*")) == before
+
+    @pytest.mark.parametrize("arguments", [["mix"], ["mix", "recipe.json"], ["mix", "none.json", "--out", "mix.jsonl"]])
+    def test_a_recipe_and_a_file_are_needed(self, small_study: Any, program: Program, arguments: list[str]) -> None:
+        recipe_of(small_study()).save(Path("recipe.json"))
+        done = program(*arguments)
+        assert (done.code, done.out) == (2, "")
+        assert done.err
+
+    def test_a_place_that_cannot_be_written_to(self, small_study: Any, program: Program) -> None:
+        recipe_of(small_study()).save(Path("recipe.json"))
+        before = sorted(Path.cwd().rglob("*"))
+        done = program("mix", "recipe.json", "--out", "nowhere/mix.jsonl")
+        assert done.code == 2
+        assert "nowhere/mix.jsonl: cannot be written (No such file or directory); free some room" in done.err
+        assert sorted(Path.cwd().rglob("*")) == before
+
+    def test_data_that_is_gone(self, small_study: Any, program: Program) -> None:
+        small = small_study()
+        recipe_of(small).save(Path("recipe.json"))
+        (small.file.parent / "data" / "legal.train.jsonl").unlink()
+        done = program("mix", "recipe.json", "--out", "mix.jsonl")
+        assert (done.code, done.out) == (2, "")
+        assert "legal.train.jsonl: cannot be read (No such file or directory); expected a file of rows" in done.err
+
+    def test_every_format_of_rows_can_be_asked_for(self) -> None:
+        assert {format_.name: format_.value for format_ in RowFormat} == {
+            format_.name: format_.value for format_ in RowsFormat
+        }
 
 
 class TestFailure:

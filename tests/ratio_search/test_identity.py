@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from objectives.data import ORDER
 from ratio_search.identity import differences, digest, identity_of, listed
 from ratio_search.manifest import Manifest
 from ratio_search.spec import StudySpec
@@ -55,16 +56,17 @@ class TestDigest:
 
 
 def test_an_identity_joins_the_study_file_and_the_data(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.jsonl").write_text('{"instruction": "i", "output": "o"}\n')
+    for name in ("a", "b", "test"):
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"instruction": "{name}", "output": "o"}}\n')
     spec = StudySpec.parse(
         "name: small\n"
-        "domains: {a: {train: a.jsonl, test: a.jsonl}, b: {train: b.jsonl}}\n"
+        "domains: {a: {train: a.jsonl, test: test.jsonl}, b: {train: b.jsonl}}\n"
         "objective: {kind: hf}\n"
         "metrics: [{name: a/perplexity}]\n",
         tmp_path,
     )
     before = identity_of(spec, Manifest.of(spec))
+    assert before["rows"] == {"order": ORDER, "weigh_by": "rows", "dropped": {}}
     assert before["domains"] == {"a": "mixed", "b": "mixed"}
     assert before["metrics"] == {"a/perplexity": "minimize"}
     (tmp_path / "b.jsonl").write_text('{"instruction": "i", "output": "other"}\n')

@@ -11,6 +11,7 @@ from ratio_search.interrupt import SIGNALS, Interrupt
 
 PROGRAM = """
 import signal
+import sys
 import time
 from ratio_search.interrupt import Interrupt
 before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -24,6 +25,7 @@ with Interrupt() as interrupt:
             time.sleep(0.01)
     except KeyboardInterrupt:
         print("ended at once", flush=True)
+        sys.stdin.read()
 print([signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before, flush=True)
 raise SystemExit(interrupt.exit_code)
 """
@@ -36,11 +38,15 @@ def test_the_first_signal_asks_and_the_second_ends_at_once(number: signal.Signal
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if ignored else signal.getsignal(signal.SIGINT)
     try:
         program = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", PROGRAM],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
     finally:
         signal.signal(signal.SIGINT, handler)
-    assert program.stdout is not None
+    assert program.stdin is not None and program.stdout is not None
     with program:
         try:
             assert program.stdout.readline() == "ready\n"
@@ -48,6 +54,7 @@ def test_the_first_signal_asks_and_the_second_ends_at_once(number: signal.Signal
             assert program.stdout.readline() == f"{number.name} {code}\n"
             for _ in range(3):  # the third and fourth are no news
                 program.send_signal(number)
+            program.stdin.close()
             assert program.stdout.read().splitlines() == ["ended at once", "True"]
         finally:
             program.kill()

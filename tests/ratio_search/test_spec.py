@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from objectives.data import Row
+from objectives.data import DEFAULT_POLICY, Action, Finding, Weigh
 from objectives.errors import OptionsError
 from objectives.metrics import Comparison, Goal
 from objectives.mixture import Mixture
@@ -109,11 +109,78 @@ class TestValues:
         current = spec(("current", {"manuals": 0.25, "support": 0.75})).current
         assert current == Mixture.of({"support": 0.75, "legal": 0.0, "manuals": 0.25})
 
+    def test_data_is_weighed_by_rows_and_may_repeat_unless_the_file_says_otherwise(self) -> None:
+        assert spec().data == DEFAULT_POLICY
+        assert [domain.max_epochs for domain in spec().domains] == [None] * 4
+
+    def test_what_is_wanted_of_the_data_reaches_the_worker(self) -> None:
+        found = spec(
+            ("data.weigh_by", "tokens"),
+            ("data.max_epochs", 8),
+            ("data.audit", {"duplicates": "drop", "leakage": "warn", "near": 0.8}),
+            ("domains.legal.max_epochs", 0.5),
+        )
+        assert found.blueprint.policy == found.data
+        assert (found.data.weigh_by, found.data.max_epochs, found.data.near) == (Weigh.TOKENS, 8, 0.8)
+        assert found.data.drops == {Finding.DUPLICATES}
+        assert found.data.actions == {
+            **DEFAULT_POLICY.actions,
+            Finding.DUPLICATES: Action.DROP,
+            Finding.LEAKAGE: Action.WARN,
+        }
+        assert [domain.max_epochs for domain in found.blueprint.domains] == [None, 0.5, None, None]
+
+    def test_a_pattern_stands_for_the_files_that_it_matches(self, tmp_path: Path) -> None:
+        (tmp_path / "books").mkdir()
+        for name in ("b.jsonl", "a.jsonl", "notes.txt", "c*.jsonl"):
+            (tmp_path / "books" / name).write_text("")
+        paths = {
+            "books/*.jsonl": ["a.jsonl", "b.jsonl", "c*.jsonl"],
+            str(tmp_path / "books" / "[ab].json*"): ["a.jsonl", "b.jsonl"],
+            "books/c*.jsonl": ["c*.jsonl"],
+            "books/none-*.jsonl": ["none-*.jsonl"],
+        }
+        for pattern, names in paths.items():
+            found = StudySpec.parse(edited(("domains.support.train", pattern)), tmp_path)
+            assert found.domains[0].train == tuple(tmp_path / "books" / name for name in names), pattern
+
     def test_load_reads_the_file_and_starts_paths_in_its_folder(self, tmp_path: Path) -> None:
         file = tmp_path / "study.yaml"
         file.write_text(edited())
         found = StudySpec.load(file)
         assert (found.root, found.text) == (tmp_path.resolve(), edited())
+
+
+class TestPatterns:
+    """Files that are named by a pattern, in a folder whose own name looks like one."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        root = tmp_path / "data [old]"
+        for name in ("legal/b.jsonl", "legal/a.jsonl", "legal/deep/c.jsonl", "legal/d.txt", "legal/odd*.jsonl"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).touch()
+        return root
+
+    def files(self, root: Path, *stated: str) -> list[str]:
+        found = StudySpec.parse(edited(("domains.legal.train", list(stated))), root)
+        return [str(path.relative_to(root)) for path in found.domains[1].train]
+
+    def test_stand_for_the_files_that_they_match_in_order(self, root: Path) -> None:
+        names = ["legal/a.jsonl", "legal/b.jsonl", "legal/odd*.jsonl"]
+        assert self.files(root, "legal/*.jsonl") == names
+        assert self.files(root, f"{str(root).replace('[', '[[]')}/legal/*.jsonl") == names
+        assert self.files(root, "legal/**/[ac].jsonl*", "legal/d.txt") == [
+            "legal/a.jsonl",
+            "legal/deep/c.jsonl",
+            "legal/d.txt",
+        ]
+
+    def test_a_file_of_that_very_name_is_meant(self, root: Path) -> None:
+        assert self.files(root, "legal/odd*.jsonl") == ["legal/odd*.jsonl"]
+
+    def test_that_match_nothing_are_missed_when_the_data_is_read(self, root: Path) -> None:
+        assert self.files(root, "legal/*.parquet") == ["legal/*.parquet"]
 
 
 class TestWhatIsRefused:
@@ -145,6 +212,11 @@ class TestWhatIsRefused:
             (
                 [("current", {"support": 0.5, "legal": 0.6})],
                 "current: shares must sum to 1, found 1.1 (support 0.5, legal 0.6, manuals 0)",
+            ),
+            (
+                [("domains.general.max_epochs", 2)],
+                "domains.general.max_epochs: a domain without train files is never repeated; remove it, or add train "
+                "files",
             ),
             ([("current", {})], "current: shares must sum to 1, found 0 (support 0, legal 0, manuals 0)"),
             ([("objective", {})], "objective.kind: expected one of command, hf, found nothing"),
@@ -245,15 +317,12 @@ class TestWhatIsRefused:
 
 
 class TestWhatTheObjectiveCanMeasure:
-    TEXT, LABELLED = Row("i", "o"), Row("i", "yes", "yes")
-
     def test_metrics_that_it_produces_pass(self) -> None:
-        spec().check_produced({"support": [self.LABELLED], "legal": [self.TEXT], "general": [self.TEXT]})
+        spec().check_produced({"support": True, "legal": False, "general": False})
 
     def test_labels_are_needed_in_every_row(self) -> None:
-        rows = {"support": [self.LABELLED, self.TEXT], "legal": [self.TEXT], "general": [self.TEXT]}
         with pytest.raises(SpecError) as error:
-            spec().check_produced(rows)
+            spec().check_produced({"support": False, "legal": False, "general": False})
         assert str(error.value) == (
             "metrics[0].name: 'support/f1' needs a label in every test row of 'support'; "
             "possible are support/exact_match, support/perplexity"
@@ -262,7 +331,7 @@ class TestWhatTheObjectiveCanMeasure:
     def test_a_metric_that_it_does_not_know(self) -> None:
         own = spec(("metrics.1", {"name": "legal/bleu", "goal": "maximize", "scale": 1}))
         with pytest.raises(SpecError) as error:
-            own.check_produced({"support": [self.LABELLED], "legal": [self.TEXT], "general": [self.TEXT]})
+            own.check_produced({"support": True, "legal": False, "general": False})
         assert str(error.value) == (
             "metrics[1].name: 'legal/bleu' is nothing that objective 'hf' can measure; "
             "possible are legal/exact_match, legal/perplexity"
@@ -321,10 +390,28 @@ class TestIdentityAndPolicy:
             [("domains.books", {"train": "books.jsonl"})],
             [("domains.manuals", {"test": "manuals.jsonl"})],
             [("search.seed", 1)],
+            [("data.weigh_by", "tokens")],
+            [("data.audit.duplicates", "drop")],
+            [("data.audit.bad_rows", "drop")],
+            [("data.audit.near_leakage", "drop"), ("data.audit.near", 0.8)],
         ],
     )
     def test_what_results_depend_on_is_identity(self, changes: list[tuple[str, Any]]) -> None:
         assert spec(*changes).identity != spec().identity
+
+    def test_the_domains_order_is_identity_where_it_decides_what_is_left_out(self) -> None:
+        turned = dict(reversed(DOCUMENT["domains"].items()))
+        assert spec(("domains", turned)).identity == spec().identity
+        drops = ("data.audit.across_domains", "drop")
+        assert spec(("domains", turned), drops).identity != spec(drops).identity
+
+    def test_how_near_is_identity_where_such_rows_are_left_out(self) -> None:
+        dropped = [spec(("data.audit.near_leakage", "drop"), ("data.audit.near", near)) for near in (0.7, 0.8)]
+        assert dropped[0].identity != dropped[1].identity
+        assert dropped[0].policy == dropped[1].policy
+        told = [spec(("data.audit.near", near)) for near in (0.7, 0.8)]
+        assert told[0].identity == told[1].identity == spec().identity
+        assert told[0].policy != told[1].policy
 
     @pytest.mark.parametrize(
         "changes",
@@ -347,6 +434,11 @@ class TestIdentityAndPolicy:
             [("objective.threads", 2)],
             [("objective.micro_batch_size", 4)],
             [("baseline", False), *((f"metrics.{i}.reference", 0.5) for i in range(3))],
+            [("data.max_epochs", 4)],
+            [("domains.support.max_epochs", 4)],
+            [("data.audit.duplicates", "error")],
+            [("data.audit.leakage", "warn")],
+            [("data.audit.near", 0.8)],
         ],
     )
     def test_what_may_change_while_the_study_runs_is_policy(self, changes: list[tuple[str, Any]]) -> None:
@@ -363,6 +455,8 @@ class TestIdentityAndPolicy:
             [("metrics.1.weight", 1.0)],
             [("metrics.1.goal", "minimize")],
             [("domains.support.share", [0, 1])],
+            [("data.weigh_by", "rows")],
+            [("data.audit", {"leakage": "error", "duplicates": "warn"})],
         ],
     )
     def test_places_of_files_and_stated_defaults_are_neither(self, changes: list[tuple[str, Any]]) -> None:

@@ -64,8 +64,8 @@ class TestCharter:
             (b"{", r"cannot be read \(Expecting.*; restore it from a copy"),
             (b"\xff{}", r"cannot be read \('utf-8' codec.*; restore it from a copy"),
             (b"[1]", r"is not what a study writes .*; restore it from a copy"),
-            (b'{"format": 1}', r"is not what a study writes \(KeyError\('data'\)\); restore it from a copy"),
-            (b'{"format": 99}', "written in format 99, expected 1; open it with the version"),
+            (b'{"format": 2}', r"is not what a study writes \(KeyError\('data'\)\); restore it from a copy"),
+            (b'{"format": 99}', "written in format 99, expected 2; open it with the version"),
         ],
     )
     def test_a_damaged_one_is_named(self, folder: StudyFolder, content: bytes, found: str) -> None:

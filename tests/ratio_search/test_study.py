@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import yaml
 from optuna.trial import TrialState
 
 from objectives.attempt import Failure, FailureKind
 from objectives.base import Estimate, Job, JobKind, Measurement, Seeds
+from objectives.errors import DataError
 from objectives.mixture import Mixture
 from ratio_search.errors import IdentityError, NothingToRecommend, SpecError, StudyError
 from ratio_search.record import JobState
@@ -32,6 +34,12 @@ def made(small_study: Any) -> Callable[..., Study]:
         return Study.create(small.spec, small.runs)
 
     return make
+
+
+def state(study: Study, data: dict[str, Any]) -> None:
+    """Puts a section on its data into the study's own file."""
+    document = yaml.safe_load(study.folder.study_file.read_text())
+    study.folder.study_file.write_text(yaml.safe_dump({**document, "data": data}, sort_keys=False))
 
 
 def values(job: Job) -> dict[str, float]:
@@ -463,6 +471,42 @@ class TestOpening:
         file.write_text(before)
         opened.check_identity()
 
+    @pytest.mark.parametrize(
+        ("data", "differs"),
+        [
+            ({"weigh_by": "tokens"}, r"rows\.weigh_by: was 'rows', is 'tokens'"),
+            ({"audit": {"duplicates": "drop"}}, r"rows\.dropped\.duplicates: was not there, is True"),
+            (
+                {"audit": {"near_leakage": "drop", "near": 0.8}},
+                r"rows\.dropped\.near_leakage: was not there, is 0\.8",
+            ),
+        ],
+    )
+    def test_rows_that_are_weighed_or_left_out_otherwise_are_refused(
+        self, made: Callable[..., Study], data: dict[str, Any], differs: str
+    ) -> None:
+        study = made()
+        state(study, data)
+        opened = Study.open(study.folder)
+        with pytest.raises(IdentityError, match=rf"no longer be comparable.*\n  {differs}\nput it back"):
+            opened.check_identity()
+
+    def test_an_error_that_was_a_warning_is_looked_for_when_the_study_goes_on(self, made: Callable[..., Study]) -> None:
+        study = made()
+        state(study, {"audit": {"imbalance": "error", "leakage": "warn"}})
+        Study.open(study.folder).check_identity()
+        file = study.spec.root / "data" / "legal.train.jsonl"
+        file.write_text(file.read_text() * 2)
+        state(study, {"audit": {"duplicates": "error"}})
+        with pytest.raises(DataError, match=r"domains\.legal\.train: 20 rows with duplicates"):
+            Study.open(study.folder).check_identity()
+
+    def test_caps_that_no_mixture_keeps_are_refused(self, made: Callable[..., Study]) -> None:
+        study = made()
+        state(study, {"max_epochs": 0.1})
+        with pytest.raises(SpecError, match=r"data\.max_epochs: with the shares that it allows"):
+            Study.open(study.folder)
+
     def test_a_spoilt_study_file_is_named(self, made: Callable[..., Study]) -> None:
         study = made()
         study.folder.study_file.write_text("name: small\n")
@@ -531,6 +575,20 @@ class TestOverrides:
         assert [line["event"] for line in lines] == ["created", "started", "started"]
         assert "policy_changed" not in lines[1]
         assert lines[2]["policy_changed"] == ["search.trials: was 6, is 9"]
+
+    def test_caps_and_what_follows_from_findings_are_policy(self, made: Callable[..., Study]) -> None:
+        study = made()
+        study.begin()
+        state(study, {"max_epochs": 2, "audit": {"duplicates": "error", "near": 0.8}})
+        again = Study.open(study.folder)
+        again.check_identity()
+        again.begin()
+        *_, last = (study.folder.path / "history.jsonl").read_text().splitlines()
+        assert json.loads(last)["policy_changed"] == [
+            "data.max_epochs.all: was not there, is 2.0",
+            "data.audit.near: was not there, is 0.8",
+            "data.audit.duplicates: was 'warn', is 'error'",
+        ]
 
     @pytest.mark.parametrize("wrong", [0, -1, "5", 2.5, True])
     def test_a_wrong_number_is_refused_as_in_the_file(self, made: Callable[..., Study], wrong: Any) -> None:

@@ -10,8 +10,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from objectives.data import DEFAULT_POLICY, Action, Finding
 from ratio_search.errors import SpecError
-from ratio_search.study_file import NAME, StudyFile, parse, read
+from ratio_search.study_file import NAME, AuditSection, StudyFile, parse, read
 
 DOCUMENT: dict[str, Any] = {
     "name": "support-legal",
@@ -23,6 +24,7 @@ DOCUMENT: dict[str, Any] = {
     "metrics": [{"name": "support/f1", "weight": 2}],
     "current": {"support": 0.5, "legal": 0.5},
     "balance": {"kind": "worst", "mean": 0.05},
+    "data": {"max_epochs": 8, "audit": {"duplicates": "drop"}},
     "search": {"trials": 12},
     "budget": {"hours": 8},
     "keep": {"best": 1},
@@ -55,6 +57,16 @@ class TestWhatIsAccepted:
         assert (file.search.trials, file.search.parallel, file.search.seed) == (24, 2, 0)
         assert (file.baseline, file.balance.kind, file.balance.mean) == (True, "worst", 0.0)
         assert (file.budget.hours, file.keep.best, file.current) == (None, 2, None)
+        assert (file.data.weigh_by, file.data.max_epochs, file.data.audit.near) == ("rows", None, None)
+
+    def test_every_finding_has_a_key_whose_default_is_that_of_the_data(self) -> None:
+        stated = {finding: getattr(AuditSection(), finding.value) for finding in Finding}
+        assert stated == dict(DEFAULT_POLICY.actions)
+        assert set(AuditSection.model_fields) == {*Finding, "near"}
+
+    def test_data_may_be_told_of_or_left_out(self) -> None:
+        audit = parse(TEXT).data.audit
+        assert (audit.duplicates, audit.leakage) == (Action.DROP, Action.ERROR)
 
     def test_one_file_or_a_list_of_files(self) -> None:
         domains = parse(TEXT).domains
@@ -110,13 +122,16 @@ class TestWhatIsRefused:
             (
                 "zzz",
                 "1",
-                "zzz: unknown key; known are name, domains, objective, metrics, current, baseline, balance, search, "
-                "budget, keep",
+                "zzz: unknown key; known are name, domains, objective, metrics, current, baseline, balance, data, "
+                "search, budget, keep",
             ),
             ("domains.legal.trian", "x", "domains.legal.trian: unknown key; did you mean 'train'?"),
             ("domains", "{test: {shar: 1}}", "domains.test.shar: unknown key; did you mean 'share'?"),
             ("metrics.0.wieght", "1", "metrics[0].wieght: unknown key; did you mean 'weight'?"),
             ("search.trails", "3", "search.trails: unknown key; did you mean 'trials'?"),
+            ("data.weigh", "rows", "data.weigh: unknown key; did you mean 'weigh_by'?"),
+            ("data.audit.leaks", "warn", "data.audit.leaks: unknown key; did you mean 'leakage'?"),
+            ("domains.legal.epochs", "2", "domains.legal.epochs: unknown key; did you mean 'max_epochs'?"),
             ("budget.usd", "-200", "budget.usd: unknown key; known are hours"),
         ],
     )
@@ -153,6 +168,25 @@ class TestWhatIsRefused:
             ("budget.hours", "-8", "budget.hours: expected a number above 0, found -8"),
             ("budget.hours", ".inf", "budget.hours: expected a finite number, found inf"),
             ("budget.hours", "1:30", "budget.hours: expected a number, found '1:30'"),
+            ("domains.legal.max_epochs", "0", "domains.legal.max_epochs: expected a number above 0, found 0"),
+            ("data.weigh_by", "words", "data.weigh_by: expected 'rows' or 'tokens', found 'words'"),
+            ("data.max_epochs", "-1", "data.max_epochs: expected a number above 0, found -1"),
+            ("data.max_epochs", ".inf", "data.max_epochs: expected a finite number, found inf"),
+            ("data.audit", "drop", "data.audit: expected keys with values, found 'drop'"),
+            (
+                "data.audit.leakage",
+                "no",
+                "data.audit.leakage: expected 'error', 'warn' or 'drop', found false",
+            ),
+            ("data.audit.near", "1", "data.audit.near: expected a number below 1, found 1"),
+            ("data.audit.near", "0", "data.audit.near: expected a number above 0, found 0"),
+            ("data.audit.near", "warn", "data.audit.near: expected a number, found 'warn'"),
+            (
+                "data.audit.imbalance",
+                "drop",
+                "data.audit.imbalance: expected error or warn, found drop; which rows to leave out would be anyone's "
+                "guess",
+            ),
             ("keep.best", "-1", "keep.best: expected a number of at least 0, found -1"),
             ("keep.disk_gb", "0", "keep.disk_gb: expected a number above 0, found 0"),
         ],

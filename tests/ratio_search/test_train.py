@@ -56,11 +56,12 @@ def test_a_seed_gives_other_draws(recipe: Recipe, tmp_path: Path) -> None:
 
 def test_final_files_take_the_test_files_place(small_study: Any, tmp_path: Path) -> None:
     names = ("support", "legal", "manuals")
-    domains = {n: {"train": f"data/{n}.train.jsonl", "test": f"data/{n}.test.jsonl"} for n in names}
-    small = small_study(domains={n: {**d, "final": d["test"]} for n, d in domains.items()}, search={"trials": 1})
-    final = small.file.parent / "data" / "final.jsonl"
-    final.write_text('{"instruction": "final", "output": "yes", "label": "yes"}\n')
-    small.file.write_text(small.file.read_text().replace("final: data/legal.test.jsonl", "final: data/final.jsonl"))
+    domains = {n: {split: f"data/{n}.{split}.jsonl" for split in ("train", "test", "final")} for n in names}
+    small = small_study(domains=domains, search={"trials": 1})
+    final = small.file.parent / "data" / "legal.final.jsonl"
+    for name in names:
+        row = f'{{"instruction": "{name} final", "output": "yes", "label": "yes"}}\n'
+        final.with_name(f"{name}.final.jsonl").write_text(row)
     study = Study.create(small.spec, small.runs)
     with SerialRunner(study.spec.blueprint) as runner:
         Search(study, runner).run()

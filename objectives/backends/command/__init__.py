@@ -12,7 +12,7 @@ from pydantic import Field
 
 from objectives.backends.backend import Backend
 from objectives.base import Objective
-from objectives.data import Row
+from objectives.data import DEFAULT_POLICY, DataPolicy, Format
 from objectives.domain import Domain
 from objectives.errors import OptionsError
 
@@ -30,6 +30,7 @@ class CommandBackend(Backend):
             looked up on PATH, or relative to that folder when it has a slash. `{python}` as an item stands for
             the Python that ratio-search runs on.
         rows: rows of the blended training file, repeats counted.
+        format: of the rows in that file.
         time_limit_s: seconds that the program may run; None for no limit.
         grace_s: seconds that it has to save a checkpoint after it was told to end, before it is killed.
     """
@@ -39,6 +40,7 @@ class CommandBackend(Backend):
     kind: Literal["command"]
     argv: Annotated[tuple[str, ...], Field(min_length=1)]
     rows: int = Field(ge=1)
+    format: Format = Format.INSTRUCTION
     time_limit_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     grace_s: float = Field(default=30, ge=0, allow_inf_nan=False)
 
@@ -47,7 +49,7 @@ class CommandBackend(Backend):
         """Rows that one job trains on, repeats counted."""
         return self.rows
 
-    def produces(self, test: Mapping[str, Sequence[Row]]) -> None:
+    def produces(self, labelled: Mapping[str, bool]) -> None:
         """Only the program knows which metrics it reports."""
 
     def check(self, root: Path) -> None:
@@ -76,13 +78,13 @@ class CommandBackend(Backend):
             )
         return (found, *others)
 
-    def build(self, domains: Sequence[Domain], root: Path) -> Objective:
-        """Reads the training rows.
+    def build(self, domains: Sequence[Domain], root: Path, policy: DataPolicy = DEFAULT_POLICY) -> Objective:
+        """Looks through the training rows.
 
         Raises:
-            DataError: a file of rows cannot be used.
+            DataError: a file of rows cannot be used, or the format cannot hold one of them.
             OptionsError: the program is not there.
         """
         from objectives.backends.command.objective import CommandObjective
 
-        return CommandObjective(self, domains, root)
+        return CommandObjective(self, domains, root, policy)

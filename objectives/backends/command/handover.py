@@ -7,12 +7,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from objectives.attempt import write_json
 from objectives.base import Context, Job, Measurement, Progress
-from objectives.data import Blend, Row
+from objectives.data import Blend, Dataset, Format, Tally, blended
 from objectives.errors import MixtureError, ResultError
 from objectives.mixture import Mixture
 
@@ -23,7 +23,7 @@ LOG_BYTES = 16_384
 """At most this much of the output's end is read for them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Handover:
     """The files that a job's trainer reads and writes, all in the attempt's folder.
 
@@ -38,6 +38,11 @@ class Handover:
     context: Context
     blend: Blend | None
     tests: Mapping[str, Sequence[Path]]
+
+    @cached_property
+    def tally(self) -> Tally | None:
+        """What the trainer is given to train on; None for the untuned baseline."""
+        return None if self.blend is None else self.blend.tally()
 
     @property
     def job_file(self) -> Path:
@@ -64,25 +69,32 @@ class Handover:
         """The trainer's standard output and error."""
         return self.context.folder / "log.txt"
 
-    def write(self, train: Mapping[str, Sequence[Row]]) -> None:
+    def write(self, train: Mapping[str, Dataset], format_: Format) -> None:
         """Writes everything that the trainer reads, and removes what an earlier one left in this folder.
 
         Args:
             train: every domain's training rows.
+            format_: in which they are written.
+
+        Raises:
+            DataError: a training file has changed since it was looked through.
         """
         self.result_file.unlink(missing_ok=True)
         self.progress_file.unlink(missing_ok=True)
         if self.blend is not None:
             partial = self.train_file.with_name(f"{self.train_file.name}.partial")
-            with partial.open("w", encoding="utf-8") as file:
-                for domain, number in self.blend.order():
-                    file.write(_line(domain, train[domain][number]))
+            # Every line is an object with other keys, so that its domain can be put in front.
+            begins = [f'{{"domain":{json.dumps(name)},'.encode() for name in self.blend.mixture]
+            with partial.open("wb") as file:
+                for part, lines in blended(self.blend, train, format_):
+                    for domain, line in zip(part.domains.tolist(), lines, strict=True):
+                        file.write(begins[domain] + line[1:] + b"\n")
             partial.replace(self.train_file)
         write_json(
             self.job_file,
             {
                 **self.job.to_json(),
-                "rows": {} if self.blend is None else self.blend.counts,
+                "rows": {} if self.tally is None else self.tally.rows,
                 "train_file": None if self.blend is None else str(self.train_file),
                 "test_files": {name: [str(path) for path in paths] for name, paths in self.tests.items()},
                 "folder": str(self.context.folder),
@@ -126,10 +138,10 @@ class Handover:
                     f"rows or realised in the trainer's result: {name!r} is not in the mixture of this job, which has "
                     f"{', '.join(mixed) or 'none: the baseline trains nothing'}"
                 )
-        if self.blend is None:
+        if self.tally is None:
             return measured
-        rows = {name: measured.rows.get(name, 0) for name in mixed} if measured.rows else self.blend.counts
-        shares = measured.realised or rows
+        rows = {name: measured.rows.get(name, 0) for name in mixed} if measured.rows else self.tally.rows
+        shares = measured.realised or (rows if measured.rows else self.tally.realised)
         try:
             realised = Mixture.from_weights({name: shares.get(name, 0) for name in mixed})
         except (MixtureError, OverflowError) as error:
@@ -175,13 +187,6 @@ class ProgressFile:
 
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
-
-
-def _line(domain: str, row: Row) -> str:
-    fields: dict[str, Any] = {"domain": domain, "instruction": row.instruction, "output": row.output}
-    if row.label is not None:
-        fields["label"] = row.label
-    return f"{json.dumps(fields)}\n"
 
 
 def _progress(line: bytes) -> Progress | None:

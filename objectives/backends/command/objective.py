@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from objectives.backends.command.handover import Handover, ProgressFile
 from objectives.backends.command.process import POLL_S, ProcessGroup
 from objectives.base import Context, Job, Measurement, Progress
-from objectives.data import Blend, read_rows
+from objectives.data import Capacity, Corpus, DataPolicy, Split, usable
 from objectives.domain import Domain
 from objectives.errors import Cancelled, ObjectiveError, ResultError
 
@@ -27,18 +27,21 @@ JOB_VARIABLE = "RATIO_SEARCH_JOB"
 class CommandObjective:
     """Runs the team's own trainer, one process group per job."""
 
-    def __init__(self, settings: CommandBackend, domains: Sequence[Domain], root: Path) -> None:
-        """Reads the training rows; `CommandBackend.build` makes it.
+    def __init__(self, settings: CommandBackend, domains: Sequence[Domain], root: Path, policy: DataPolicy) -> None:
+        """Looks through the training rows; `CommandBackend.build` makes it.
 
         Args:
             settings: the study's.
             domains: what can be mixed and tested.
             root: folder that the program runs in.
+            policy: what the study wants of its data.
         """
         self._settings = settings
         self._root = root.resolve()
         self._argv = settings.resolved(self._root)
-        self._train = {d.name: read_rows(self._root / path for path in d.train) for d in domains if d.train}
+        self._corpus = usable(Corpus.open(domains, self._root, policy), Capacity())
+        for name, data in self._corpus.of(Split.TRAIN).items():
+            data.check_holds(settings.format, f"domains.{name}.train", "objective.format")
         self._tests = {d.name: [self._root / path for path in d.test] for d in domains if d.test}
 
     def run(self, job: Job, context: Context) -> Iterator[Progress | Measurement]:
@@ -55,7 +58,7 @@ class CommandObjective:
         if context.cancelled():
             raise Cancelled("cancelled before the trainer was started")
         handover = self._handover(job, context)
-        handover.write(self._train)
+        handover.write(self._corpus.of(Split.TRAIN), self._settings.format)
         progress = ProgressFile(handover.progress_file)
         environment = {**os.environ, JOB_VARIABLE: str(handover.job_file)}
         with ProcessGroup.start(
@@ -85,8 +88,7 @@ class CommandObjective:
     def _handover(self, job: Job, context: Context) -> Handover:
         blend = None
         if job.mixture is not None:
-            sizes = {name: len(rows) for name, rows in self._train.items()}
-            blend = Blend(mixture=job.mixture, sizes=sizes, total=self._settings.rows, seed=job.seeds.data)
+            blend = self._corpus.blend(job.mixture, seed=job.seeds.data, rows=self._settings.rows)
         # The program runs in another folder than we do.
         absolute = dataclasses.replace(
             context, folder=context.folder.resolve(), checkpoint=context.checkpoint.resolve()

@@ -15,15 +15,15 @@ from objectives.backends.hf.fingerprint import folder_digest
 from objectives.backends.hf.hub import unavailable
 from objectives.backends.hf.tiny import TINY, TinyRecipe, base_rows, digest
 from objectives.base import Objective
-from objectives.data import Row
+from objectives.data import DEFAULT_POLICY, Capacity, DataPolicy
 from objectives.domain import Domain
 from objectives.errors import OptionsError
 from objectives.metrics import KINDS
 
 __all__ = ["HfBackend", "LoraOptions", "Method"]
 
-TEMPLATE = "chat-or-plain-1"
-"""Names the rule by which rows become text (`encoding.Template`); another rule gets another name."""
+TEMPLATE = "chat-or-plain-2"
+"""Names the rule by which rows become text (`template.Template`); another rule gets another name."""
 
 
 class Method(enum.StrEnum):
@@ -115,6 +115,11 @@ class HfBackend(Backend):
         return self.steps * self.batch_size
 
     @property
+    def rows_per_step(self) -> int:
+        """Rows of one optimizer step."""
+        return self.batch_size
+
+    @property
     def peak_learning_rate(self) -> float:
         """The learning rate in force."""
         if self.learning_rate is not None:
@@ -122,14 +127,24 @@ class HfBackend(Backend):
         small = self.base_model == TINY
         return {Method.LORA: 1e-2 if small else 2e-4, Method.FULL: 2e-3 if small else 2e-5}[self.method]
 
-    def produces(self, test: Mapping[str, Sequence[Row]]) -> frozenset[str]:
+    def produces(self, labelled: Mapping[str, bool]) -> frozenset[str]:
         """Perplexity and exact match everywhere, accuracy and F1 where every test row has a label."""
         return frozenset(
             f"{domain}/{metric}"
-            for domain, rows in test.items()
+            for domain, every in labelled.items()
             for metric in ("perplexity", "exact_match", "accuracy", "f1")
-            if not KINDS[metric].needs_labels or all(row.label is not None for row in rows)
+            if every or not KINDS[metric].needs_labels
         )
+
+    def capacity(self, root: Path) -> Capacity:
+        """Rows are counted with the base model's own tokenizer and template, unless the hub alone has it.
+
+        Raises:
+            OptionsError: the base model is a path, and there is no model.
+        """
+        from objectives.backends.hf.counter import HfCounter
+
+        return Capacity(context=self.max_length, counter=HfCounter.of(self, root))
 
     def check(self, root: Path) -> None:
         """Looks for the libraries and the base model, without loading either.
@@ -185,8 +200,8 @@ class HfBackend(Backend):
             found["base_model"] = folder_digest(folder)
         return found
 
-    def build(self, domains: Sequence[Domain], root: Path) -> Objective:
-        """Reads and encodes the rows and loads the base model, making the tiny one if it is the first time.
+    def build(self, domains: Sequence[Domain], root: Path, policy: DataPolicy = DEFAULT_POLICY) -> Objective:
+        """Looks through the rows and loads the base model, making the tiny one if it is the first time.
 
         Raises:
             DataError: a file of rows cannot be used.
@@ -194,4 +209,4 @@ class HfBackend(Backend):
         """
         from objectives.backends.hf.assembly import assemble
 
-        return assemble(self, domains, root)
+        return assemble(self, domains, root, policy)

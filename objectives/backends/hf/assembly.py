@@ -4,57 +4,68 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from objectives.backends.hf import HfBackend, Method
-from objectives.backends.hf.encoding import Encoded, Template, encode
+from objectives.backends.hf.encoding import Encoded, EncodedSet, encode
 from objectives.backends.hf.evaluation import Reading, TestSet
 from objectives.backends.hf.labels import Labels
 from objectives.backends.hf.learner import silence
 from objectives.backends.hf.model import Placement, check_vocabulary, keeps_prompts, load, prepare
 from objectives.backends.hf.objective import HfObjective
+from objectives.backends.hf.template import Template
 from objectives.backends.hf.tiny import TINY, tiny_model
 from objectives.backends.hf.training import Schedule
-from objectives.data import Row, read_rows
+from objectives.data import Corpus, DataPolicy, Dataset, Row, Split, usable
 from objectives.domain import Domain
 from objectives.errors import DataError
 
 _LOG = logging.getLogger(__name__)
 
 
-def assemble(settings: HfBackend, domains: Sequence[Domain], root: Path) -> HfObjective:
+LABEL_ROWS = 200
+"""Training rows of each label that are looked at to see how responses begin with it."""
+
+
+def assemble(settings: HfBackend, domains: Sequence[Domain], root: Path, policy: DataPolicy) -> HfObjective:
     """Builds the objective of one worker; see `HfBackend.build`."""
     torch.set_num_threads(settings.threads)
     silence()
-    train = {d.name: read_rows(root / path for path in d.train) for d in domains if d.train}
-    test = {d.name: read_rows(root / path for path in d.test) for d in domains if d.test}
+    opened = Corpus.open(domains, root, policy)
     placement = Placement.of(settings)
     folder = tiny_model() if settings.base_model == TINY else settings.base_folder(root)
     tokenizer, model = load(folder or settings.base_model, placement.dtype, settings.max_length)
+    # Only now is a model of the hub on this machine, to count with: which rows are too long must not change by that.
+    corpus = usable(opened, settings.capacity(root))
+    train, test = corpus.of(Split.TRAIN), corpus.of(Split.TEST)
     template = Template.of(tokenizer)
+    learner = prepare(tokenizer, model, settings.lora if settings.method is Method.LORA else None, placement)
 
     def encoded(name: str, rows: Sequence[Row]) -> Encoded:
         made = encode(rows, tokenizer, template, settings.max_length)
+        check_vocabulary(learner, made)
         if made.truncated:
             _LOG.warning(
                 "%d of %d rows of %r are cut to %d tokens", made.truncated, len(made), name, settings.max_length
             )
         return made
 
-    learned = {name: encoded(name, rows) for name, rows in train.items()}
+    learned = {name: EncodedSet(data, partial(encoded, name)) for name, data in train.items()}
     tests = []
-    for name, rows in test.items():
+    for name, data in test.items():
+        rows = data.rows()
         known = [(encoded(name, rows), rows)]
-        if name in train:
-            known.append((learned[name], train[name]))
+        if name in train and (some := _of_each_label(train[name])):
+            known.append((encoded(name, some), some))
         tests.append(_test_set(name, known, tokenizer, settings.max_length))
-    learner = prepare(tokenizer, model, settings.lora if settings.method is Method.LORA else None, placement)
-    check_vocabulary(learner, [*learned.values(), *(test.rows for test in tests)])
     return HfObjective(
         learner,
+        corpus,
         learned,
         tests,
         Schedule(
@@ -74,12 +85,19 @@ def assemble(settings: HfBackend, domains: Sequence[Domain], root: Path) -> HfOb
     )
 
 
+def _of_each_label(data: Dataset) -> list[Row]:
+    """The first rows of each label."""
+    names, numbers = data.labels()
+    first = [np.flatnonzero(numbers == label)[:LABEL_ROWS] for label in range(len(names))]
+    return data.rows(np.sort(np.concatenate(first))) if first else []
+
+
 def _test_set(name: str, known: Sequence[tuple[Encoded, Sequence[Row]]], tokenizer: Any, max_length: int) -> TestSet:
     """A domain's test set.
 
     Args:
         name: the domain.
-        known: its encoded test rows and, where there are any, its training rows.
+        known: its encoded test rows and, where there are any, training rows with labels.
         tokenizer: the base model's.
         max_length: most tokens of a row.
     """

@@ -1,89 +1,19 @@
-"""Rows as token arrays: made once per worker, read by every step of every job."""
+"""Rows as token arrays: made once per worker for the rows that are used, read by every step of every job."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.data import Row
-from objectives.errors import OptionsError
+from objectives.backends.hf.template import Template
+from objectives.data import Dataset, Row
 
 CHUNK_ROWS = 10_000
 """Rows that are handed to the tokenizer at a time, which bounds the memory that it takes."""
-
-_TIMELESS = "{%- macro strftime_now(format) -%}1 January 2025{%- endmacro -%}"
-"""Some templates write today's date, which would make the same job differ from day to day."""
-
-_USER, _ASSISTANT = "ratio-search-instruction", "ratio-search-output"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
-    """What stands around a row's two texts, special tokens included.
-
-    Attributes:
-        before: text before the instruction.
-        between: text between instruction and output; the prompt ends with it.
-        after: text that ends the output; the model is trained and scored on it too.
-    """
-
-    before: str
-    between: str
-    after: str
-
-    @classmethod
-    def of(cls, tokenizer: Any) -> Template:
-        """The tokenizer's chat template, user and assistant, or a plain one where it has none.
-
-        The chat template is rendered once, on marks, and cut at them: what it adds does not depend on the
-        row. The prompt of a model that thinks before it answers so ends after its empty thought.
-
-        Raises:
-            OptionsError: the chat template cannot be used, or nothing says how an output ends.
-        """
-        if tokenizer.chat_template is None:
-            # A beginning-of-text token is added where the tokenizer itself would add one.
-            starts = tokenizer.bos_token is not None and tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
-            before = f"{tokenizer.bos_token if starts else ''}### Instruction:\n"
-            between, after = "\n\n### Response:\n", ""
-        else:
-            before, between, after = _cut(_rendered(tokenizer))
-        after = after.rstrip() or tokenizer.eos_token or ""
-        if not after:
-            raise OptionsError(
-                "the base model's tokenizer has no token that ends an output: expected a chat template that "
-                "closes the assistant's turn, or an eos_token in tokenizer_config.json"
-            )
-        return cls(before=before, between=between, after=after)
-
-
-def _rendered(tokenizer: Any) -> str:
-    turns = [{"role": "user", "content": _USER}, {"role": "assistant", "content": _ASSISTANT}]
-    try:
-        template = _TIMELESS + tokenizer.get_chat_template()
-        text: str = tokenizer.apply_chat_template(
-            turns, chat_template=template, tokenize=False, date_string="1 January 2025"
-        )
-    except Exception as error:  # the template is the model's own program and may raise anything
-        raise OptionsError(
-            f"the base model's chat template fails on one user and one assistant turn: {error}"
-        ) from error
-    return text
-
-
-def _cut(text: str) -> tuple[str, str, str]:
-    before, user, rest = text.partition(_USER)
-    between, assistant, after = rest.partition(_ASSISTANT)
-    if not user or not assistant or _USER in rest or _ASSISTANT in before + after:
-        raise OptionsError(
-            "the base model's chat template must show the user's text once and then the assistant's once, "
-            f"found {text!r}"
-        )
-    return before, between, after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,6 +31,21 @@ class Encoded:
     starts: NDArray[np.int64]
     prompts: NDArray[np.int64]
     truncated: int
+
+    @classmethod
+    def of(cls, pieces: Sequence[tuple[NDArray[np.int32], int]], truncated: int = 0) -> Self:
+        """Puts rows together.
+
+        Args:
+            pieces: each row's tokens and how many of them are prompt.
+            truncated: rows that were longer than allowed.
+        """
+        return cls(
+            tokens=np.concatenate([np.empty(0, dtype=np.int32), *(tokens for tokens, _ in pieces)]),
+            starts=np.cumsum([0, *(len(tokens) for tokens, _ in pieces)]),
+            prompts=np.array([prompt for _, prompt in pieces], dtype=np.int64),
+            truncated=truncated,
+        )
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -123,12 +68,68 @@ class Encoded:
         return self.tokens[self.starts[i] + self.prompts[i] : self.starts[i + 1]]
 
 
+class EncodedSet:
+    """A data set whose rows become tokens when they are first asked for, and then stay so."""
+
+    def __init__(self, data: Dataset, encode: Callable[[Sequence[Row]], Encoded]) -> None:
+        """Encodes nothing yet.
+
+        Args:
+            data: the rows.
+            encode: turns some of them into tokens.
+        """
+        self._data = data
+        self._encode = encode
+        self._known: dict[int, tuple[NDArray[np.int32], int]] = {}
+
+    def encoded(self, numbers: NDArray[np.int64]) -> Encoded:
+        """Some rows as tokens.
+
+        Args:
+            numbers: of the rows, (n,).
+
+        Raises:
+            DataError: a file has changed since it was indexed.
+        """
+        new = np.array(
+            [number for number in dict.fromkeys(numbers.tolist()) if number not in self._known], dtype=np.int64
+        )
+        if len(new):
+            made = self._encode(self._data.rows(new))
+            for place, number in enumerate(new.tolist()):
+                self._known[number] = made.row(place).copy(), int(made.prompts[place])
+        return Encoded.of([self._known[number] for number in numbers.tolist()])
+
+    def lengths(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tokens of some rows as they are trained on, (n,)."""
+        return self.encoded(numbers).lengths
+
+
+def split(rows: Sequence[Row], tokenizer: Any, template: Template) -> Iterator[tuple[list[int], list[int]]]:
+    """The tokens of each row's prompt and of its response, nothing cut off; a prompt has at least one.
+
+    They are split into tokens apart, so that the border between them is exact.
+
+    Args:
+        rows: any number.
+        tokenizer: the base model's.
+        template: what stands around the texts.
+    """
+    # Something must stand before the first token that is predicted, also where template and instruction are empty.
+    first = [tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id]
+    for start in range(0, len(rows), CHUNK_ROWS):
+        texts = [template.texts(row, tokenizer) for row in rows[start : start + CHUNK_ROWS]]
+        heads, tails = zip(*texts, strict=True)
+        encoded = (tokenizer(list(side), add_special_tokens=False)["input_ids"] for side in (heads, tails))
+        for prompt, response in zip(*encoded, strict=True):
+            yield prompt or first, response
+
+
 def encode(rows: Sequence[Row], tokenizer: Any, template: Template, max_length: int) -> Encoded:
     """Turns rows into tokens.
 
-    Prompt and response are split into tokens apart, so that the border between them is exact. A row that is
-    too long loses tokens from the middle of its prompt, down to half of `max_length`, and then from the end
-    of its response: the template and the words next to the answer stay.
+    A row that is too long loses tokens from the middle of its prompt, down to half of `max_length`, and then from the
+    end of its response: the template and the words next to the answer stay.
 
     Args:
         rows: at least one.
@@ -136,27 +137,13 @@ def encode(rows: Sequence[Row], tokenizer: Any, template: Template, max_length: 
         template: what stands around the texts.
         max_length: most tokens of a row, >= 4.
     """
-    pieces: list[NDArray[np.int32]] = []
-    prompts: list[int] = []
+    pieces: list[tuple[NDArray[np.int32], int]] = []
     truncated = 0
-    # Something must stand before the first token that is predicted, also where template and instruction are empty.
-    first = [tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id]
-    for start in range(0, len(rows), CHUNK_ROWS):
-        chunk = rows[start : start + CHUNK_ROWS]
-        heads = [template.before + row.instruction + template.between for row in chunk]
-        tails = [row.output + template.after for row in chunk]
-        encoded = (tokenizer(texts, add_special_tokens=False)["input_ids"] for texts in (heads, tails))
-        for prompt, response in zip(*encoded, strict=True):
-            truncated += len(prompt) + len(response) > max_length
-            head = without_middle(prompt or first, max(max_length - len(response), max_length // 2))
-            pieces.append(np.concatenate([head, np.asarray(response, dtype=np.int32)])[:max_length])
-            prompts.append(len(head))
-    return Encoded(
-        tokens=np.concatenate(pieces),
-        starts=np.cumsum([0, *map(len, pieces)]),
-        prompts=np.array(prompts, dtype=np.int64),
-        truncated=truncated,
-    )
+    for prompt, response in split(rows, tokenizer, template):
+        truncated += len(prompt) + len(response) > max_length
+        head = without_middle(prompt, max(max_length - len(response), max_length // 2))
+        pieces.append((np.concatenate([head, np.asarray(response, dtype=np.int32)])[:max_length], len(head)))
+    return Encoded.of(pieces, truncated)
 
 
 def without_middle(tokens: Sequence[int] | NDArray[np.int32], most: int) -> NDArray[np.int32]:

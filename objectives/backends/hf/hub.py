@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 ANSWER_S = 10.0
 """How long the hub may take to answer."""
+
+
+def cached_tokenizer(name: str) -> Path | None:
+    """The folder in the local cache that holds the tokenizer of a model; None if none does. The hub is not asked.
+
+    Args:
+        name: such as `organisation/model`.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(name, "tokenizer_config.json")
+    except HFValidationError:
+        return None
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def unavailable(name: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,13 +169,13 @@ def _check_causal(learner: Learner) -> None:
         )
 
 
-def check_vocabulary(learner: Learner, data: Sequence[Encoded]) -> None:
+def check_vocabulary(learner: Learner, rows: Encoded) -> None:
     """Checks that the model has a place for every token of the data.
 
     Raises:
         OptionsError: the tokenizer has more tokens than the model.
     """
-    known, largest = learner.model.get_input_embeddings().weight.shape[0], max(int(rows.tokens.max()) for rows in data)
+    known, largest = learner.model.get_input_embeddings().weight.shape[0], int(rows.tokens.max())
     if largest >= known:
         raise OptionsError(
             f"objective.base_model: its tokenizer writes token number {largest}, but the model knows only {known}; "

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from objectives.backends.hf.encoding import Encoded
+from objectives.backends.hf.encoding import Encoded, EncodedSet
 from objectives.backends.hf.evaluation import Evaluation, Reading, TestSet
 from objectives.backends.hf.learner import Learner
 from objectives.backends.hf.training import Schedule, Training
 from objectives.base import Context, Job, Measurement, Progress
-from objectives.data import Blend
+from objectives.data import Blend, Corpus
 from objectives.errors import Cancelled, ObjectiveError
 
 REPORT_SECONDS = 0.5
@@ -32,7 +32,8 @@ class HfObjective:
     def __init__(
         self,
         learner: Learner,
-        train: Mapping[str, Encoded],
+        corpus: Corpus,
+        train: Mapping[str, EncodedSet],
         tests: Sequence[TestSet],
         schedule: Schedule,
         reading: Reading,
@@ -43,13 +44,15 @@ class HfObjective:
 
         Args:
             learner: the base model.
-            train: domain to its training rows.
+            corpus: the study's data.
+            train: domain to its training rows as tokens.
             tests: the domains' test rows.
             schedule: how a job trains.
             reading: how a job's model is evaluated.
             checkpoint_every: steps between two checkpoints; None for none, unless cancelled.
         """
         self._learner = learner
+        self._corpus = corpus
         self._train = dict(train)
         self._tests = tuple(tests)
         self._schedule = schedule
@@ -78,6 +81,7 @@ class HfObjective:
     def _run(self, job: Job, context: Context) -> Iterator[Progress | Measurement]:
         wall, cpu = time.perf_counter(), time.process_time()
         blend = self._blend(job)
+        tally = None if blend is None else blend.tally()
         self._learner.reset(job.seeds.training)
         training = None if blend is None else self._training(blend, job)
         checkpoint = context.checkpoint / "training.pt"
@@ -94,8 +98,8 @@ class HfObjective:
             self._learner.save(context.folder / artefact)
         yield Measurement(
             metrics=metrics,
-            realised=None if blend is None else blend.realised,
-            rows={} if blend is None else blend.counts,
+            realised=None if tally is None else tally.realised,
+            rows={} if tally is None else tally.rows,
             cost={
                 "wall_seconds": time.perf_counter() - wall,
                 "cpu_seconds": time.process_time() - cpu,
@@ -109,17 +113,23 @@ class HfObjective:
     def _blend(self, job: Job) -> Blend | None:
         if job.mixture is None:
             return None
-        return Blend(
-            mixture=job.mixture,
-            sizes={name: len(rows) for name, rows in self._train.items()},
-            total=self._schedule.steps * self._schedule.batch_size,
+        return self._corpus.blend(
+            job.mixture,
             seed=job.seeds.data,
+            rows=self._schedule.steps * self._schedule.batch_size,
+            lengths={name: rows.lengths for name, rows in self._train.items()},
         )
 
     def _training(self, blend: Blend, job: Job) -> Training:
-        index = {name: i for i, name in enumerate(self._train)}
-        order = np.array([(index[name], row) for name, row in blend.order()], dtype=np.int64)
-        data = tuple(self._train.values())
+        domains, rows = (
+            np.concatenate(parts) for parts in zip(*((p.domains, p.rows) for p in blend.parts()), strict=True)
+        )
+        data = []
+        order = np.stack([domains, rows], axis=1)
+        for number, name in enumerate(blend.mixture):
+            here = domains == number
+            wanted, order[here, 1] = np.unique(rows[here], return_inverse=True)
+            data.append(self._train[name].encoded(wanted) if len(wanted) else Encoded.of([]))
         return Training(self._learner, data, order, self._schedule, job.seeds.training)
 
     def _fit(self, training: Training, checkpoint: Path, context: Context) -> Iterator[Progress]:

@@ -11,7 +11,6 @@ import hashlib
 import importlib.metadata
 import importlib.resources
 import logging
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from objectives.data import Blend, Row, read_rows
+from objectives.cache import cache_folder
+from objectives.data import ORDER, Blend, Row, read_rows
 from objectives.errors import OptionsError
 from objectives.mixture import Mixture
 
@@ -71,17 +71,10 @@ def base_rows() -> dict[str, tuple[Row, ...]]:
         return {path.stem: read_rows([path]) for path in sorted(here.glob("*.jsonl"))}
 
 
-def cache_folder() -> Path:
-    """Where models that this package makes are kept: `$RATIO_SEARCH_CACHE`, or the user's cache folder."""
-    if chosen := os.environ.get("RATIO_SEARCH_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ratio-search"
-
-
 def digest(rows: Mapping[str, Sequence[Row]], recipe: TinyRecipe) -> str:
-    """Names the model by all that it follows from: rows, recipe and the libraries that make it."""
+    """Names the model by all that it follows from: rows, their order, recipe and the libraries that make it."""
     versions = [importlib.metadata.version(name) for name in ("tokenizers", "torch", "transformers")]
-    made = hashlib.blake2b(repr((asdict(recipe), _CHAT_TEMPLATE, versions)).encode(), digest_size=8)
+    made = hashlib.blake2b(repr((asdict(recipe), _CHAT_TEMPLATE, ORDER, versions)).encode(), digest_size=8)
     for name, domain in rows.items():
         made.update(repr((name, [(row.instruction, row.output) for row in domain])).encode())
     return made.hexdigest()
@@ -105,7 +98,7 @@ def tiny_model(
     Raises:
         OptionsError: the cache folder cannot be written.
     """
-    from filelock import FileLock  # comes with torch
+    from filelock import FileLock
 
     rows = base_rows() if rows is None else rows
     cache = cache_folder() if cache is None else cache
@@ -133,8 +126,9 @@ def _make(rows: Mapping[str, Sequence[Row]], recipe: TinyRecipe, folder: Path) -
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from objectives.backends.hf.encoding import Template, encode
+    from objectives.backends.hf.encoding import encode
     from objectives.backends.hf.learner import Learner, silence
+    from objectives.backends.hf.template import Template
     from objectives.backends.hf.training import Schedule, Training
 
     silence()
@@ -158,7 +152,7 @@ def _make(rows: Mapping[str, Sequence[Row]], recipe: TinyRecipe, folder: Path) -
     data = [encode(domain, tokenizer, template, recipe.max_length) for domain in rows.values()]
     whole = [replace(encoded, prompts=np.ones_like(encoded.prompts)) for encoded in data]
     sizes = {name: len(domain) for name, domain in rows.items()}
-    blend = Blend(mixture=Mixture.uniform(rows), sizes=sizes, total=recipe.steps * recipe.batch_size, seed=recipe.seed)
+    blend = Blend(mixture=Mixture.uniform(rows), sizes=sizes, rows=recipe.steps * recipe.batch_size, seed=recipe.seed)
     index = {name: i for i, name in enumerate(rows)}
     order = np.array([(index[name], row) for name, row in blend.order()], dtype=np.int64)
     schedule = Schedule(

@@ -12,6 +12,7 @@ from objectives.attempt import Attempt
 from objectives.backends import load
 from objectives.backends.command import CommandBackend
 from objectives.base import Job, JobKind, Measurement, Progress, Seeds
+from objectives.data import Capacity, Format
 from objectives.domain import Domain
 from objectives.errors import OptionsError
 from objectives.mixture import Mixture
@@ -48,6 +49,16 @@ def test_what_it_measures_is_not_known_beforehand() -> None:
     assert settings("true").produces({"a": ()}) is None
 
 
+def test_rows_are_handed_over_as_instructions_unless_another_format_is_stated() -> None:
+    assert settings("true").format is Format.INSTRUCTION
+    assert settings("true", format="converse").format is Format.CONVERSE
+
+
+def test_it_counts_no_tokens_and_reads_rows_of_any_length() -> None:
+    assert settings("true").capacity(Path()) == Capacity(context=None, counter=None)
+    assert settings("true").rows_per_step is None
+
+
 def test_limits_may_change_while_a_study_runs_but_the_program_may_not() -> None:
     assert {"resources", "time_limit_s", "grace_s"} == CommandBackend.POLICY
     assert set(CommandBackend.model_fields) >= CommandBackend.POLICY
@@ -63,6 +74,7 @@ def test_limits_may_change_while_a_study_runs_but_the_program_may_not() -> None:
         ({"time_limit_s": float("nan")}, "finite"),
         ({"grace_s": -1}, "greater than or equal to 0"),
         ({"shell": True}, "Extra inputs"),
+        ({"format": "csv"}, "'instruction', 'messages', 'converse' or 'contents'"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(change: dict[str, object], message: str) -> None:

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from objectives.attempt import LOG_TAIL, Failure, FailureKind
+from objectives.backends.command import CommandBackend
 from objectives.base import Context, Estimate, Job, JobKind, Measurement, Objective, Progress, Seeds
-from objectives.data import read_rows
+from objectives.data import DEFAULT_POLICY, Action, DataPolicy, Finding, Format, Weigh, read_rows
+from objectives.data.rows import parse
+from objectives.domain import Domain
 from objectives.errors import Cancelled, DataError, ObjectiveError, OptionsError, ResultError
 from objectives.mixture import Mixture
 from tests.contracts import ObjectiveContract, measured
@@ -120,6 +123,104 @@ class TestWhatTheTrainerIsTold:
         job = Job(id="trial-1", kind=JobKind.TRIAL, mixture=mixture, seeds=Seeds(data=1, training=2))
         with pytest.raises(DataError, match=r"'watched' a share of 0\.5.*domains\.watched\.train"):
             list(python(GOOD).run(job, here))
+
+
+class TestWhatTheStudyWantsOfItsData:
+    """Every objective here keeps the rows that it was handed in the study's folder, as `train.jsonl`."""
+
+    @pytest.fixture
+    def make(self, root: Path, domains: tuple[Domain, ...]) -> Callable[..., Objective]:
+        def make(policy: DataPolicy = DEFAULT_POLICY, **settings: Any) -> Objective:
+            code = (
+                "import json, os, pathlib, shutil\njob = json.load(open(os.environ['RATIO_SEARCH_JOB']))\n"
+                f"shutil.copy(job['train_file'], 'train.jsonl')\n{GOOD}"
+            )
+            backend = {"kind": "command", "argv": ["{python}", "-c", code], "rows": 24, **settings}
+            return CommandBackend.model_validate(backend).build(domains, root, policy)
+
+        return make
+
+    def chat(self, root: Path, name: str, times: int = 1) -> None:
+        """Puts rows of two turns into a domain's training file."""
+        said = [{"role": role, "content": text} for role, text in (("user", "a"), ("assistant", "b"))] * 2
+        with (root / f"{name}.train.jsonl").open("a") as file:
+            file.write((json.dumps({"messages": said}) + "\n") * times)
+
+    @pytest.mark.parametrize("format_", [Format.MESSAGES, Format.CONVERSE, Format.CONTENTS])
+    def test_rows_of_any_format_are_handed_over_in_the_stated_one(
+        self, make: Make, root: Path, job: Job, here: Context, format_: Format
+    ) -> None:
+        self.chat(root, "colours", 30)
+        measured(make(format=format_), dataclasses.replace(job, mixture=Mixture.uniform(["colours", "shapes"])), here)
+        lines = (root / "train.jsonl").read_bytes().splitlines()
+        known = {
+            name: {dataclasses.replace(row, label=None) for row in read_rows([root / f"{name}.train.jsonl"])}
+            for name in ("colours", "shapes")
+        }
+        turns = set()
+        for line in lines:
+            data = json.loads(line)
+            assert next(iter(data)) == "domain", "a trainer sees at once whose row it is"
+            parsed = parse(line)
+            assert parsed.format is format_  # type: ignore[union-attr]
+            assert parsed.row in known[data["domain"]]  # type: ignore[union-attr]
+            turns.add(len(parsed.row.messages))  # type: ignore[union-attr]
+        assert len(lines) == 24
+        assert turns == {2, 4}
+
+    def test_a_row_that_the_format_cannot_hold_is_refused_before_anything_runs(self, make: Make, root: Path) -> None:
+        self.chat(root, "shapes", 3)
+        with pytest.raises(DataError) as error:
+            make()
+        message = str(error.value).replace(f"{root.resolve()}/", "")
+        assert message.startswith(
+            "domains.shapes.train: 3 rows do not fit in the instruction format, the first at shapes.train.jsonl:21: "
+        )
+        assert message.endswith("; choose another objective.format")
+
+    def test_shares_can_be_of_tokens(self, make: Make, root: Path, job: Job, here: Context) -> None:
+        lines = [json.dumps({"instruction": f"shapes {i} " + "x" * (i % 7) * 9, "output": "yes"}) for i in range(20)]
+        (root / "shapes.train.jsonl").write_text("\n".join(lines))
+        found = measured(make(DataPolicy(weigh_by=Weigh.TOKENS)), job, here)
+        tokens = {"colours": 0, "shapes": 0}
+        for line in (root / "train.jsonl").read_bytes().splitlines():
+            row = parse(line).row  # type: ignore[union-attr]
+            tokens[json.loads(line)["domain"]] += -(-len(row.text.encode()) // 4)
+        assert found.realised == Mixture.from_weights(tokens)
+        assert abs(tokens["colours"] - 0.25 * sum(tokens.values())) < 20  # the longest row has fewer
+        assert found.rows != {"colours": 6, "shapes": 18}
+        assert json.loads((here.folder / "handover.json").read_text())["rows"] == found.rows
+
+    def test_rows_that_are_left_out_are_not_handed_over(self, make: Make, root: Path, job: Job, here: Context) -> None:
+        file = root / "colours.train.jsonl"
+        file.write_text(file.read_text() + "no row\n" + (root / "watched.test.jsonl").read_text())
+        drops = (Finding.BAD_ROWS, Finding.LEAKAGE)
+        policy = DataPolicy(actions={**DEFAULT_POLICY.actions, **dict.fromkeys(drops, Action.DROP)})
+        measured(make(policy, rows=200), job, here)
+        handed = [json.loads(line) for line in (root / "train.jsonl").read_text().splitlines()]
+        # The tests of colours and shapes are the first 15 of their training rows.
+        assert {row["instruction"] for row in handed} == {
+            *(f"colours {i}" for i in range(15, 30)),
+            *(f"shapes {i}" for i in range(15, 20)),
+        }
+
+    def test_lines_that_are_no_rows_are_refused_unless_they_are_left_out(self, make: Make, root: Path) -> None:
+        with (root / "colours.train.jsonl").open("a") as file:
+            file.write("no row\n")
+        with pytest.raises(DataError, match=r"domains\.colours\.train: 1 bad line.*\n.*jsonl:31: not JSON"):
+            make()
+
+    def test_a_domain_is_not_repeated_more_often_than_allowed(
+        self, make: Make, root: Path, job: Job, here: Context
+    ) -> None:
+        mixture = Mixture.of({"colours": 0.25, "shapes": 0.75})
+        allowed = make(DataPolicy(max_epochs=1.5), rows=40)
+        assert measured(allowed, dataclasses.replace(job, mixture=mixture), here).rows == {"colours": 10, "shapes": 30}
+        handed = [json.loads(line) for line in (root / "train.jsonl").read_text().splitlines()]
+        shapes = [row["instruction"] for row in handed if row["domain"] == "shapes"]
+        assert {shapes.count(instruction) for instruction in shapes} == {1, 2}
+        with pytest.raises(DataError, match=r"30 of 40 rows of 'shapes', but this domain has 20, .* until 28 are used"):
+            list(make(DataPolicy(max_epochs=1.4), rows=40).run(job, here))
 
 
 class TestWhatTheTrainerSays:

@@ -46,11 +46,11 @@ def rows_of(domain: str, count: int, seed: str) -> list[Row]:
     for _ in range(count):
         number = rng.randrange(100)
         if domain == "echoes":
-            rows.append(Row(f"repeat {number}", f"{number} {number}"))
+            rows.append(Row.of(f"repeat {number}", f"{number} {number}"))
         else:
             classes = COLOURS if domain == "colours" else SHAPES
             label = classes[number % len(classes)]
-            rows.append(Row(f"{domain} of {number % len(classes)} {number}", f"{label} indeed", label))
+            rows.append(Row.of(f"{domain} of {number % len(classes)} {number}", f"{label} indeed", label))
     return rows
 
 

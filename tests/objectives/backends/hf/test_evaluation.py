@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from objectives.backends.hf.encoding import Encoded, Template, encode
+from objectives.backends.hf.encoding import Encoded, encode
 from objectives.backends.hf.evaluation import Evaluation, Reading, TestSet
 from objectives.backends.hf.labels import Labels
 from objectives.backends.hf.learner import Learner
 from objectives.backends.hf.model import Placement, load, prepare
+from objectives.backends.hf.template import Template
 from objectives.base import Estimate
 from objectives.data import Row
 from objectives.errors import ObjectiveError
@@ -79,7 +80,7 @@ class TestResponses:
             written.append(tokenizer.decode(tokens[start:]).removesuffix("</s>"))
         # Half the references are what the model writes, so that there is something to find.
         rows = [
-            Row(row.instruction, text) if i % 2 else row
+            Row.of(row.instruction, text) if i % 2 else row
             for i, (row, text) in enumerate(zip(ROWS, written, strict=True))
         ]
         matches = [row.output == text for row, text in zip(rows, written, strict=True)]

@@ -12,6 +12,12 @@ from pathlib import Path
 
 import pytest
 
+TOKENIZER = """
+import sys
+from objectives.backends.hf.hub import cached_tokenizer
+print(cached_tokenizer(sys.argv[1]))
+"""
+
 ASK = """
 import sys
 from objectives.backends.hf.hub import unavailable
@@ -62,11 +68,11 @@ def hub() -> Iterator[Hub]:
         thread.join()
 
 
-def ask(name: str, cache: Path, **environment: str) -> str:
+def ask(name: str, cache: Path, code: str = ASK, **environment: str) -> str:
     """What a new process finds out: the client reads its settings once."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     done = subprocess.run(
-        [sys.executable, "-c", ASK, name],
+        [sys.executable, "-c", code, name],
         env={**inherited, "HF_HOME": str(cache), **environment},
         capture_output=True,
         text=True,
@@ -94,12 +100,19 @@ def test_a_hub_that_cannot_be_reached_is_not_tried_again(tmp_path: Path) -> None
     assert "refused" in found
 
 
+def keep(cache: Path, file: str, commit: str = "1") -> Path:
+    """Puts a file of team/other into the hub's cache."""
+    folder = cache / "hub" / "models--team--other"
+    kept = folder / "snapshots" / commit / file
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text("{}")
+    (folder / "refs").mkdir(exist_ok=True)
+    (folder / "refs" / "main").write_text(commit)
+    return kept
+
+
 def test_a_cached_model_needs_no_hub(hub: Hub, tmp_path: Path) -> None:
-    folder = tmp_path / "hub" / "models--team--other"
-    (folder / "snapshots" / "1").mkdir(parents=True)
-    (folder / "snapshots" / "1" / "config.json").write_text("{}")
-    (folder / "refs").mkdir()
-    (folder / "refs" / "main").write_text("1")
+    keep(tmp_path, "config.json")
     assert ask("team/other", tmp_path, HF_ENDPOINT=hub.url) == "None"
     assert ask("team/other", tmp_path, HF_HUB_OFFLINE="1") == "None"
     assert hub.asked == []
@@ -113,4 +126,13 @@ def test_offline_the_hub_is_not_asked(hub: Hub, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a/b/c", "no spaces", "-"])
 def test_what_can_be_no_name_is_not_asked_for(hub: Hub, tmp_path: Path, name: str) -> None:
     assert ask(name, tmp_path, HF_ENDPOINT=hub.url) == "it cannot be the name of a model on the hub"
+    assert hub.asked == []
+
+
+def test_a_tokenizer_is_found_in_the_cache_only(hub: Hub, tmp_path: Path) -> None:
+    keep(tmp_path, "config.json")
+    for name in ("team/other", "team/model", "team/unknown", "a hub never allows: this"):
+        assert ask(name, tmp_path, TOKENIZER, HF_ENDPOINT=hub.url) == "None"
+    file = keep(tmp_path, "tokenizer_config.json")
+    assert ask("team/other", tmp_path, TOKENIZER, HF_ENDPOINT=hub.url) == str(file.parent)
     assert hub.asked == []

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from objectives.backends.hf.encoding import Encoded, Template, encode
+from objectives.backends.hf.encoding import Encoded, encode
 from objectives.backends.hf.labels import Labels, Question
 from objectives.backends.hf.learner import Learner
 from objectives.backends.hf.model import Placement, load, prepare
+from objectives.backends.hf.template import Template
 from objectives.data import Row
 from objectives.errors import DataError, OptionsError
 from tests.objectives.backends.hf.conftest import rows_of
@@ -57,32 +58,32 @@ class TestOpenings:
         assert labels.first == tuple(by_name[name] for name in labels.names)
 
     def test_first_tokens_do_not_when_two_classes_share_one(self, loaded: tuple[Any, Any]) -> None:
-        labels = labels_of(loaded[0], Row("a", "xx", "xx"), Row("b", "xy", "xy"))
+        labels = labels_of(loaded[0], Row.of("a", "xx", "xx"), Row.of("b", "xy", "xy"))
         assert labels.openings[0][0] == labels.openings[1][0]
         assert labels.first is None
 
     def test_a_class_may_begin_in_several_ways(self, loaded: tuple[Any, Any]) -> None:
         """A tokenizer may join the end of a label with what follows: here `re` with the `d` of `red`."""
         tokenizer, _ = loaded
-        labels = labels_of(tokenizer, Row("a", "r", "r"), Row("b", "red", "r"), Row("c", "q", "q"))
+        labels = labels_of(tokenizer, Row.of("a", "r", "r"), Row.of("b", "red", "r"), Row.of("c", "q", "q"))
         texts = [(labels.names[k], tokenizer.decode(o)) for k, o in zip(labels.owners, labels.openings, strict=True)]
         assert texts == [("r", "r"), ("r", "red"), ("q", "q")]
         assert labels.first is None
 
     def test_an_opening_is_no_longer_than_its_label(self, loaded: tuple[Any, Any]) -> None:
         tokenizer, _ = loaded
-        labels = labels_of(tokenizer, Row("a", "!# and more", "!#"), Row("b", "!$ and more", "!$"))
+        labels = labels_of(tokenizer, Row.of("a", "!# and more", "!#"), Row.of("b", "!$ and more", "!$"))
         assert [tokenizer.decode(opening) for opening in labels.openings] == ["!#", "!$"]
 
     def test_classes_that_the_model_cannot_tell_apart_are_refused(self, loaded: tuple[Any, Any]) -> None:
         with pytest.raises(DataError, match="the labels 'r' and 're' begin with the same tokens"):
-            labels_of(loaded[0], Row("a", "red", "r"), Row("b", "red", "re"))
+            labels_of(loaded[0], Row.of("a", "red", "r"), Row.of("b", "red", "re"))
 
     def test_rows_without_a_label_are_passed_over(self, loaded: tuple[Any, Any]) -> None:
-        assert labels_of(loaded[0], *ROWS, Row("a", "zebra")).names == ("blue", "green", "red")
+        assert labels_of(loaded[0], *ROWS, Row.of("a", "zebra")).names == ("blue", "green", "red")
 
     def test_a_label_must_leave_room_for_a_prompt(self, loaded: tuple[Any, Any]) -> None:
-        labels = labels_of(loaded[0], Row("a", "!#!#!#!#", "!#!#!#!#"), Row("b", "q", "q"))
+        labels = labels_of(loaded[0], Row.of("a", "!#!#!#!#", "!#!#!#!#"), Row.of("b", "q", "q"))
         labels.check_fits(9)
         with pytest.raises(OptionsError, match=r"max_length: expected more than the 8 tokens of the label '!#!#!#!#'"):
             labels.check_fits(8)
@@ -151,7 +152,7 @@ class TestQuestion:
         self, learner: Learner, loaded: tuple[Any, Any]
     ) -> None:
         tokenizer, _ = loaded
-        rows = [Row("!#" * 40, "red", "red"), Row("!#" * 40, "red blue green indeed", "red blue green indeed")]
+        rows = [Row.of("!#" * 40, "red", "red"), Row.of("!#" * 40, "red blue green indeed", "red blue green indeed")]
         encoded = encoded_of(tokenizer, *rows)
         labels = Labels.of(tokenizer, [(encoded, [row.label for row in rows])])
         assert int(encoded.prompts.max()) + labels.width > 64

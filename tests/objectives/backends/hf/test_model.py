@@ -12,9 +12,10 @@ import torch
 import transformers
 
 from objectives.backends.hf import LoraOptions
-from objectives.backends.hf.encoding import Template, encode
+from objectives.backends.hf.encoding import encode
 from objectives.backends.hf.labels import Labels, Question
 from objectives.backends.hf.model import Placement, check_vocabulary, keeps_prompts, load, prepare
+from objectives.backends.hf.template import Template
 from objectives.data import Row
 from objectives.errors import OptionsError
 
@@ -136,9 +137,9 @@ class TestWhatIsRefused:
     def test_a_tokenizer_with_more_tokens_than_the_model(self, tokenizer: Any, tmp_path: Path) -> None:
         config = transformers.Qwen2Config(**{**SIZES, "vocab_size": 100})
         learner = prepare(*load(saved(config, tokenizer, tmp_path), torch.float32, 64), None, ON_CPU)
-        rows = encode([Row("any text", "at all")], tokenizer, Template.of(tokenizer), 64)
+        rows = encode([Row.of("any text", "at all")], tokenizer, Template.of(tokenizer), 64)
         with pytest.raises(OptionsError, match=r"writes token number \d+, but the model knows only 100"):
-            check_vocabulary(learner, [rows])
+            check_vocabulary(learner, rows)
 
     def test_a_sequence_longer_than_the_model_reads(self, tokenizer: Any, base: Path) -> None:
         with pytest.raises(OptionsError, match=r"max_length is 65, but .* reads at most 64 tokens"):

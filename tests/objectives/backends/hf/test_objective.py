@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from objectives.backends.hf import HfBackend
+from objectives.backends.hf import HfBackend, assembly
+from objectives.backends.hf.encoding import encode
+from objectives.backends.hf.training import Training
 from objectives.base import Context, Estimate, Job, JobKind, Measurement, Objective, Progress, Seeds
-from objectives.data import Row, read_rows
+from objectives.data import DEFAULT_POLICY, Action, DataPolicy, Dataset, Finding, Row, Weigh, read_rows
 from objectives.domain import Domain
 from objectives.errors import Cancelled, DataError, ObjectiveError, OptionsError
 from objectives.mixture import Mixture
@@ -101,8 +103,10 @@ class TestTrial:
     def test_reports_what_the_settings_promise(
         self, objective: Objective, base: Path, root: Path, tmp_path: Path
     ) -> None:
-        tests = {name: read_rows([root / name / "test.jsonl"]) for name in ("colours", "shapes", "echoes")}
-        assert settings(base).produces(tests) == set(measured(objective, job(), context(tmp_path)).metrics)
+        names = ("colours", "shapes", "echoes")
+        labelled = {name: Dataset.open([root / name / "test.jsonl"]).labelled for name in names}
+        assert labelled == {"colours": True, "shapes": True, "echoes": False}
+        assert settings(base).produces(labelled) == set(measured(objective, job(), context(tmp_path)).metrics)
 
     @pytest.mark.parametrize("method", ["objective", "full"])
     def test_learns_the_domain_that_it_trains_on(
@@ -120,7 +124,8 @@ class TestTrial:
 
     def test_trains_on_whole_rows_and_says_how_many(self, objective: Objective, tmp_path: Path) -> None:
         found = measured(objective, job(Mixture.of({"colours": 0.3, "shapes": 0.7})), context(tmp_path))
-        assert found.rows == {"colours": 10, "shapes": 22}
+        assert sum(found.rows.values()) == 32
+        assert abs(found.rows["colours"] - 9.6) < 1
         assert found.realised == Mixture.from_weights(found.rows)
 
     def test_leaves_an_adapter(self, objective: Objective, base: Path, tmp_path: Path) -> None:
@@ -277,11 +282,168 @@ class TestBuild:
 
     def test_refuses_bad_rows_with_file_and_line(self, base: Path, tmp_path: Path) -> None:
         (tmp_path / "bad.jsonl").write_text('{"instruction": "a"}\n')
-        with pytest.raises(DataError, match=r"bad\.jsonl:1: lacks 'output'"):
+        with pytest.raises(DataError, match=r"bad\.jsonl:1: fits no format, found the keys 'instruction'"):
             settings(base).build([Domain(name="a", test=(Path("bad.jsonl"),))], tmp_path)
 
     def test_says_how_many_rows_it_cuts(self, base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        rows = [*rows_of("colours", 3, "x"), Row("long " * 50, "red", "red")]
+        rows = [*rows_of("colours", 3, "x"), Row.of("long " * 50, "red", "red")]
         write_rows(tmp_path / "rows.jsonl", rows)
         settings(base).build([Domain(name="colours", test=(Path("rows.jsonl"),))], tmp_path)
         assert "1 of 4 rows of 'colours' are cut to 48 tokens" in caplog.text
+
+    def test_takes_rows_for_too_long_only_once_the_model_is_here(
+        self, base: Path, root: Path, domains: Sequence[Domain], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A model of the hub comes by being loaded: counted earlier, other rows would be left out the first time."""
+        called = []
+
+        def noted(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any) -> Any:
+                called.append(name)
+                return original(*arguments)
+
+            return call
+
+        monkeypatch.setattr(assembly, "load", noted("load", assembly.load))
+        monkeypatch.setattr(HfBackend, "capacity", noted("capacity", HfBackend.capacity))
+        settings(base).build(domains, root)
+        assert called == ["load", "capacity"]
+
+
+class TestConversations:
+    """Rows of several turns, with and without a system message, beside plain ones."""
+
+    @pytest.fixture
+    def chats(self, tmp_path: Path) -> Path:
+        """A study's folder: what the assistant answers last follows from what was said first."""
+        root = tmp_path / "chats"
+        again = [{"role": "assistant", "content": "sure?"}, {"role": "user", "content": "sure"}]
+        for split, count in (("train", 30), ("test", 12)):
+            write_rows(root / "shapes" / f"{split}.jsonl", rows_of("shapes", count, split))
+            lines = []
+            for i, row in enumerate(rows_of("colours", count, f"chats/{split}")):
+                messages = [
+                    *([{"role": "system", "content": "say the colour"}] if i % 3 == 0 else []),
+                    {"role": "user", "content": row.instruction},
+                    *(again if i % 2 == 0 else []),
+                    {"role": "assistant", "content": row.output},
+                ]
+                lines.append(json.dumps({"messages": messages, "label": row.label}))
+            (root / "chats").mkdir(exist_ok=True)
+            (root / "chats" / f"{split}.jsonl").write_text("\n".join(lines))
+        return root
+
+    DOMAINS = tuple(
+        Domain(name=name, train=(Path(f"{name}/train.jsonl"),), test=(Path(f"{name}/test.jsonl"),))
+        for name in ("chats", "shapes")
+    )
+
+    @pytest.mark.parametrize("policy", [DataPolicy(), DataPolicy(weigh_by=Weigh.TOKENS)])
+    def test_are_trained_on_and_scored(self, base: Path, chats: Path, policy: DataPolicy, tmp_path: Path) -> None:
+        assert {len(row.messages) for row in read_rows([chats / "chats" / "test.jsonl"])} == {2, 3, 4, 5}
+        subject = settings(base, max_length=64).build(self.DOMAINS, chats, policy)
+        untuned = measured(subject, job(None), context(tmp_path / "untuned")).metrics
+        found = measured(subject, job(Mixture.of({"chats": 0.75, "shapes": 0.25})), context(tmp_path / "tuned"))
+        assert found.metrics["chats/perplexity"].value < untuned["chats/perplexity"].value
+        assert set(found.metrics) == {
+            f"{name}/{metric}"
+            for name in ("chats", "shapes")
+            for metric in ("perplexity", "exact_match", "accuracy", "f1")
+        }
+        assert sum(found.rows.values()) == 32
+
+    def test_a_continued_job_gives_the_same(self, base: Path, chats: Path, tmp_path: Path) -> None:
+        policy = DataPolicy(weigh_by=Weigh.TOKENS)
+        mixture = Mixture.of({"chats": 0.5, "shapes": 0.5})
+        subject = settings(base, max_length=64).build(self.DOMAINS, chats, policy)
+        expected = measured(subject, job(mixture), context(tmp_path / "whole"))
+        asked = iter(range(1000))
+        with pytest.raises(Cancelled, match="after 3 steps"):
+            measured(subject, job(mixture), context(tmp_path / "cut", lambda: next(asked) >= 3))
+        fresh = settings(base, max_length=64).build(self.DOMAINS, chats, policy)
+        first, *_, last = fresh.run(job(mixture), context(tmp_path / "cut"))
+        assert first == Progress(step=3, total=8, note="continued from a checkpoint")
+        assert isinstance(last, Measurement)
+        assert (last.metrics, last.rows, last.realised) == (expected.metrics, expected.rows, expected.realised)
+
+    def test_that_the_template_cannot_show_are_an_error(self, base: Path, chats: Path, tmp_path: Path) -> None:
+        call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+        said = [{"role": "user", "content": "colour?"}, {"role": "assistant", "content": None, "tool_calls": [call]}]
+        with (chats / "chats" / "train.jsonl").open("a") as file:
+            file.write("\n" + json.dumps({"messages": said}) + "\n")
+        subject = settings(base, max_length=64).build(self.DOMAINS, chats)
+        with pytest.raises(DataError, match="chat template has no place for calls of tools"):
+            measured(subject, job(Mixture.of({"chats": 1, "shapes": 0})), context(tmp_path / "tuned"))
+
+
+class TestWhatTheStudyWantsOfItsData:
+    @pytest.fixture
+    def uneven(self, tmp_path: Path) -> Path:
+        """The study's folder, but rows of `shapes` have three times the tokens of those of `colours`."""
+        root = tmp_path / "uneven"
+        for split, count in (("train", 40), ("test", 6)):
+            long = [
+                Row.of(f"{row.instruction} {'and so on ' * 3}", row.output, row.label)
+                for row in rows_of("shapes", count, split)
+            ]
+            write_rows(root / "shapes" / f"{split}.jsonl", long)
+            write_rows(root / "colours" / f"{split}.jsonl", rows_of("colours", count, split))
+        return root
+
+    def test_shares_can_be_of_tokens(
+        self, base: Path, uneven: Path, domains: Sequence[Domain], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trained: dict[str, int] = {"colours": 0, "shapes": 0}
+        made = Training.__init__
+
+        def note(self: Training, learner: Any, data: Any, order: Any, *more: Any) -> None:
+            for domain, row in order.tolist():
+                trained[("colours", "shapes")[domain]] += int(data[domain].lengths[row])
+            made(self, learner, data, order, *more)
+
+        monkeypatch.setattr(Training, "__init__", note)
+        # Rows are cut to 24 tokens, and it is what is left of them that counts.
+        subject = settings(base, max_length=24, steps=10).build(domains[:2], uneven, DataPolicy(weigh_by=Weigh.TOKENS))
+        mixture = Mixture.of({"colours": 0.4, "shapes": 0.6})
+        found = measured(subject, job(mixture), context(tmp_path))
+        assert sum(found.rows.values()) == 40
+        assert found.realised == Mixture.from_weights(trained)
+        assert abs(trained["colours"] - 0.4 * sum(trained.values())) < 24
+        assert found.rows["colours"] > 16 + 2, "shorter rows take more than their share of the rows"
+
+    def test_rows_that_are_left_out_are_never_trained_on(
+        self, base: Path, root: Path, domains: Sequence[Domain], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("colours", "shapes"):
+            rows = rows_of(name, 10, "train")
+            if name == "colours":
+                rows += [Row.of("too long " * 30, "red", "red"), *rows_of("colours", 4, "test"), *rows[:3]]
+            write_rows(tmp_path / name / "train.jsonl", rows)
+            write_rows(tmp_path / name / "test.jsonl", rows_of(name, 8, "test"))
+        with (tmp_path / "colours" / "train.jsonl").open("a") as file:
+            file.write("no row\n")
+        drops = (Finding.TOO_LONG, Finding.LEAKAGE, Finding.DUPLICATES, Finding.BAD_ROWS)
+        policy = DataPolicy(actions={**DEFAULT_POLICY.actions, **dict.fromkeys(drops, Action.DROP)})
+        subject = settings(base, steps=8).build(domains[:2], tmp_path, policy)
+        seen: list[Row] = []
+
+        def note(rows: Sequence[Row], *more: Any) -> Any:
+            seen.extend(rows)
+            return encode(rows, *more)
+
+        monkeypatch.setattr(assembly, "encode", note)
+        found = measured(subject, job(Mixture.of({"colours": 1, "shapes": 0})), context(tmp_path / "job"))
+        assert found.rows["colours"] == 32
+        tested = {row.text for row in rows_of("colours", 8, "test")}
+        allowed = [row for row in dict.fromkeys(rows_of("colours", 10, "train")) if row.text not in tested]
+        assert sorted(row.text for row in seen) == sorted(row.text for row in allowed)
+
+    def test_a_domain_is_not_repeated_more_often_than_allowed(
+        self, base: Path, root: Path, domains: Sequence[Domain], tmp_path: Path
+    ) -> None:
+        subject = settings(base, steps=5, batch_size=6).build(domains, root, DataPolicy(max_epochs=0.5))
+        assert measured(subject, job(), context(tmp_path)).rows == {"colours": 15, "shapes": 15}
+        with pytest.raises(
+            DataError, match=r"30 of 30 rows of 'colours', but this domain has 30, .* until 15 are used"
+        ):
+            measured(subject, job(Mixture.of({"colours": 1, "shapes": 0})), context(tmp_path / "more"))

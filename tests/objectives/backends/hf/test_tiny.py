@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM
 
-from objectives.backends.hf.tiny import TinyRecipe, base_rows, cache_folder, digest, tiny_model
+from objectives.backends.hf.tiny import TinyRecipe, base_rows, digest, tiny_model
 from objectives.data import Row
 from objectives.errors import OptionsError
 from tests.objectives.backends.hf.conftest import rows_of
@@ -73,17 +73,6 @@ class TestDigest:
     def test_follows_rows_and_recipe(self) -> None:
         known = digest(ROWS, QUICK)
         assert digest({**ROWS}, dataclasses.replace(QUICK)) == known
-        changed = {**ROWS, "echoes": [*ROWS["echoes"][:-1], Row("repeat 1", "1 2")]}
+        changed = {**ROWS, "echoes": [*ROWS["echoes"][:-1], Row.of("repeat 1", "1 2")]}
         assert digest(changed, QUICK) != known
         assert digest(ROWS, dataclasses.replace(QUICK, learning_rate=1e-9)) != known
-
-
-class TestCacheFolder:
-    def test_is_the_users_unless_told_otherwise(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("RATIO_SEARCH_CACHE", raising=False)
-        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-        assert cache_folder() == Path.home() / ".cache" / "ratio-search"
-        monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-        assert cache_folder() == Path("/somewhere/ratio-search")
-        monkeypatch.setenv("RATIO_SEARCH_CACHE", "/elsewhere")
-        assert cache_folder() == Path("/elsewhere")

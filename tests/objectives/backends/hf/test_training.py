@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives.backends.hf import LoraOptions
-from objectives.backends.hf.encoding import Encoded, Template, encode
+from objectives.backends.hf.encoding import Encoded, encode
 from objectives.backends.hf.learner import Learner
 from objectives.backends.hf.model import Placement, load, prepare
+from objectives.backends.hf.template import Template
 from objectives.backends.hf.training import Schedule, Training
 from objectives.errors import ObjectiveError
 from tests.objectives.backends.hf.conftest import rows_of

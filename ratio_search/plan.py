@@ -1,0 +1,118 @@
+"""What a study would do, and what is wrong with its data: what can be known before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from objectives.data import ESTIMATE, SHOWN, Finding, Found, Split, TokenCounter
+from ratio_search.anchors import Anchor, anchors
+from ratio_search.manifest import Manifest, audited
+from ratio_search.repetition import Repetition, possible_space
+from ratio_search.spec import StudySpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    """What a domain has, and what runs would take of it.
+
+    Attributes:
+        rows: of each split, as far as there are files; without those that are left out.
+        tokens: likewise; None where they were not counted.
+        shares: the lowest and the highest share that is allowed and possible; None without training files.
+        epochs: passes over the training rows at these two shares; None where the trainer decides.
+    """
+
+    rows: Mapping[str, int]
+    tokens: Mapping[str, int] | None
+    shares: tuple[float, float] | None
+    epochs: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a study would do.
+
+    Attributes:
+        spec: of the study.
+        supplies: of each domain.
+        anchors: the mixtures that are tried first.
+        found: what is wrong with the data, errors not among it.
+        counted: how tokens were counted, in words; None where they were not.
+    """
+
+    spec: StudySpec
+    supplies: Mapping[str, Supply]
+    anchors: tuple[Anchor, ...]
+    found: tuple[Found, ...]
+    counted: str | None
+
+    @classmethod
+    def of(cls, spec: StudySpec, wanted: Collection[Finding], *, count: bool, shown: int | None = SHOWN) -> Self:
+        """Checks everything that can be checked without starting anything.
+
+        Args:
+            spec: of the study.
+            wanted: what to look for in the data.
+            count: whether to count tokens.
+            shown: rows that are named for each finding; None for all.
+
+        Raises:
+            DataError, OptionsError, SpecError: the study cannot be run like this.
+        """
+        spec.backend.check(spec.root)
+        data = audited(spec, wanted, shown)
+        data.check()
+        manifest = Manifest.of_corpus(spec, data.corpus)
+        space = possible_space(spec, manifest)
+        repetition = Repetition.of(spec, manifest)
+        counter = spec.backend.capacity(spec.root).counter if count else None
+        supplies = {}
+        for name, splits in data.corpus.data.items():
+            shares = epochs = None
+            if name in space.names:
+                place = space.names.index(name)
+                shares = space.lower[place], space.upper[place]
+                if repetition is not None:
+                    epochs = repetition.epochs(name, shares[0]), repetition.epochs(name, shares[1])
+            tokens = None
+            if count:
+                tokens = {
+                    split.value: int(own.lengths(counter)(np.arange(len(own))).sum()) for split, own in splits.items()
+                }
+            supplies[name] = Supply(rows=manifest.rows[name], tokens=tokens, shares=shares, epochs=epochs)
+        return cls(
+            spec=spec,
+            supplies=supplies,
+            anchors=anchors(space, manifest.natural, spec.current),
+            found=data.found,
+            counted=_about(counter) if count else None,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain data."""
+        return {
+            "name": self.spec.name,
+            "domains": {
+                name: {
+                    **{split.value: supply.rows.get(split.value) for split in Split},
+                    "tokens": None if supply.tokens is None else dict(supply.tokens),
+                    "share": None if supply.shares is None else list(supply.shares),
+                    "epochs": None if supply.epochs is None else list(supply.epochs),
+                }
+                for name, supply in self.supplies.items()
+            },
+            "tokens": self.counted,
+            "findings": [found.to_json() for found in self.found],
+            "anchors": {anchor.name: dict(anchor.mixture) for anchor in self.anchors},
+            "metrics": [metric.name for metric in self.spec.metrics],
+            "trials": self.spec.search.trials,
+            "parallel": self.spec.search.parallel,
+        }
+
+
+def _about(counter: TokenCounter | None) -> str:
+    return ESTIMATE if counter is None else counter.about
