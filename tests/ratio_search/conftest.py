@@ -39,6 +39,14 @@ class SmallStudy:
         return [line.split()[0] for line in self.ledger.read_text().splitlines()] if self.ledger.exists() else []
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What other runs, of other code, kept of the same rows is not believed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RATIO_SEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def small_study(tmp_path: Path) -> Callable[..., SmallStudy]:
     """Makes a study; keywords replace keys of the study file, `modes` says what goes wrong in the trainer."""

@@ -457,7 +457,15 @@ class TestFailing:
         with pytest.raises(DataError, match=r"cannot be kept in .*file.*; free some room, or set RATIO_SEARCH_CACHE"):
             FileIndex.open(write(tmp_path / "rows", GOOD))
 
-    def test_a_cache_that_cannot_be_written_to(
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_a_cache_that_is_not_ours(self, tmp_path: Path, cache: Path) -> None:
+        cache.mkdir(mode=0o500)
+        with pytest.raises(
+            DataError, match=r"cannot be kept in .*cache.*\(Permission denied\).*set RATIO_SEARCH_CACHE"
+        ):
+            FileIndex.open(write(tmp_path / "rows", GOOD))
+
+    def test_a_cache_on_a_disk_that_cannot_be_written_to(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_disk: Path
     ) -> None:
         monkeypatch.setenv("RATIO_SEARCH_CACHE", str(small_disk / "cache"))
