@@ -1,6 +1,6 @@
 """Times the mixing of a large training file, against the library that most teams use and against plain copying.
 
-    python benchmarks/blend.py            # 2 GB in four domains, about 6 minutes; needs pip install '.[bench]'
+    python benchmarks/blend.py            # 2 GB in four domains, some minutes; needs pip install '.[bench]'
     python benchmarks/blend.py --sizes 0.5,2,8   # memory by size, too
     python benchmarks/blend.py --quick    # 0.1 GB
     python benchmarks/blend.py --json     # the same as JSON
@@ -165,11 +165,15 @@ def _audit(files: list[Path], near: float | None) -> dict[str, float]:
 
     test = files[0].with_name("test.jsonl")
     domains = [Domain(name=file.stem, train=(file,), test=(test,)) for file in files]
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), _cpu_seconds()
     corpus = Corpus.open(domains, Path(), DataPolicy(near=near))
     audit(corpus, Capacity(context=512))
+    return {"seconds": time.perf_counter() - begun, "cpu_seconds": _cpu_seconds() - used}
+
+
+def _cpu_seconds() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return {"seconds": time.perf_counter() - begun, "cpu_seconds": sum(one.ru_utime + one.ru_stime for one in used)}
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 JOBS = {name.removeprefix("job_"): job for name, job in list(globals().items()) if name.startswith("job_")}

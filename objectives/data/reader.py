@@ -25,7 +25,7 @@ class Reader:
 
     The file is mapped into memory where that is safe: touching a part that someone has cut off would end the whole
     process (SIGBUS). It is safe under a lease, with which the kernel lets nobody change the file before we let go
-    (fcntl(2), "Leases"); elsewhere every row is a read call, which takes about four times as long.
+    (fcntl(2), "Leases"); elsewhere every row is a read call, which takes about three times as long.
 
     Attributes:
         view: the mapped file, to be touched between two checks only; None where it is not mapped.
