@@ -129,15 +129,12 @@ def mix(recipe: Recipe, out: Path, order: Order) -> Mix:
     _check_apart(opened, (*paths, manifest_file(out)))
     capacity = spec.backend.capacity(spec.root)
     corpus = usable(opened, capacity)
-    blend = Blend(
-        mixture=recipe.mixture,
-        sizes=corpus.sizes,
+    blend = corpus.blend(
+        recipe.mixture,
         seed=recipe.seeds.data if order.seed is None else order.seed,
         rows=_rows(order, spec),
         tokens=order.tokens,
-        weigh_by=spec.data.weigh_by,
         lengths=corpus.lengths(capacity.counter),
-        limits=corpus.limits,
     )
     if next(blend.parts(), None) is None:
         raise DataError(f"a mix of {order.tokens:,} tokens has no room for its first row; ask for more")

@@ -87,13 +87,22 @@ class Corpus:
         """
         return {name: data.lengths(counter) for name, data in self.of(Split.TRAIN).items()}
 
-    def blend(self, mixture: Mixture, *, seed: int, rows: int, lengths: Mapping[str, Lengths] | None = None) -> Blend:
+    def blend(
+        self,
+        mixture: Mixture,
+        *,
+        seed: int,
+        rows: int | None = None,
+        tokens: int | None = None,
+        lengths: Mapping[str, Lengths] | None = None,
+    ) -> Blend:
         """The rows that a mixture trains on.
 
         Args:
             mixture: over the mixed domains.
             seed: the job's data seed.
-            rows: of the run, repeats counted.
+            rows: of the run, repeats counted; None where `tokens` states its length.
+            tokens: of the run.
             lengths: tokens of each domain's rows; None for the estimate, where tokens are weighed.
 
         Raises:
@@ -106,6 +115,7 @@ class Corpus:
             sizes=self.sizes,
             seed=seed,
             rows=rows,
+            tokens=tokens,
             weigh_by=self.policy.weigh_by,
             lengths=lengths,
             limits=self.limits,

@@ -10,6 +10,7 @@ from objectives.data.rows.excerpt import excerpt
 from objectives.data.rows.field import object_field, objects, only_key, optional_text, text_field
 from objectives.data.rows.format import FormatError
 from objectives.data.rows.linking import unlinked
+from objectives.data.rows.messages import declaration
 from objectives.data.rows.row import Call, Message, Role, Row, Tool
 from objectives.data.rows.turns import assistant_turn, turns, user_turn
 from objectives.errors import DataError
@@ -114,7 +115,7 @@ def write(row: Row) -> dict[str, Any]:
         for turn in spoken
     ]
     if row.tools:
-        written["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in row.tools]}]
+        written["tools"] = [{"functionDeclarations": [declaration(tool) for tool in row.tools]}]
     return written
 
 
@@ -140,12 +141,3 @@ def _response(message: Message) -> Any:
         return {"error": found}
     # An object stands for itself unless it would be read as one that holds the result.
     return found if isinstance(found, dict) and _wrapping(found) is None else {"output": found}
-
-
-def _declaration(tool: Tool) -> dict[str, Any]:
-    written: dict[str, Any] = {"name": tool.name}
-    if tool.description is not None:
-        written["description"] = tool.description
-    if tool.parameters is not None:
-        written["parameters"] = tool.parameters
-    return written

@@ -138,7 +138,7 @@ def write(row: Row) -> dict[str, Any]:
     written: dict[str, Any] = {"messages": [_written(message) for message in row.messages]}
     _drop_known_names(row, written["messages"])
     if row.tools:
-        written["tools"] = [_written_tool(tool) for tool in row.tools]
+        written["tools"] = [{"type": "function", "function": declaration(tool)} for tool in row.tools]
     return written
 
 
@@ -176,13 +176,14 @@ def _drop_known_names(row: Row, written: list[dict[str, Any]]) -> None:
             data.pop("name", None)
 
 
-def _written_tool(tool: Tool) -> dict[str, Any]:
+def declaration(tool: Tool) -> dict[str, Any]:
+    """A tool as a function with its schema, which Gemini's tools are too."""
     function: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
     if tool.parameters is not None:
         function["parameters"] = tool.parameters
-    return {"type": "function", "function": function}
+    return function
 
 
 def keep_spelling(written: dict[str, Any], data: Mapping[str, Any]) -> None:
