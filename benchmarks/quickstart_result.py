@@ -3,6 +3,7 @@
     make quickstart
     python benchmarks/quickstart_result.py                             # 10 seeds of 3 mixtures, about a minute
     python benchmarks/quickstart_result.py --quick                     # 3 seeds
+    python benchmarks/quickstart_result.py --test                      # on the rows that the search looked at
     python benchmarks/quickstart_result.py --json                      # the numbers as one JSON document
     python benchmarks/quickstart_result.py --svg docs/quickstart.svg   # also draws the study's own table
 
@@ -46,8 +47,15 @@ FIRST_REPLICATE = 1
 RIVALS = ("uniform", "natural")
 
 
-def measure(study: Study, seeds: int, processes: int) -> dict[str, Any]:
-    """The mixtures' metrics on the final files, seed by seed, and the recommendation's lead over its rivals."""
+def measure(study: Study, seeds: int, processes: int, *, final: bool) -> dict[str, Any]:
+    """The mixtures' metrics, seed by seed, and the recommendation's lead over its rivals.
+
+    Args:
+        study: a finished one.
+        seeds: fine-tunes of each mixture.
+        processes: fine-tunes at a time.
+        final: whether to judge on the final files instead of the test files.
+    """
     names = study.spec.space.names
     mixtures = {
         "recommended": study.recommend().mixture,
@@ -56,7 +64,7 @@ def measure(study: Study, seeds: int, processes: int) -> dict[str, Any]:
     }
     replicates = [Seeds.of(study.spec.search.seed, FIRST_REPLICATE + i) for i in range(seeds)]
     asked = [(None, replicates[0]), *((mixture, seed) for seed in replicates for mixture in mixtures.values())]
-    untuned, *measured = fine_tune(STUDY_FILE, asked, processes=processes, final=True)
+    untuned, *measured = fine_tune(STUDY_FILE, asked, processes=processes, final=final)
     baseline = {name: estimate.value for name, estimate in untuned.metrics.items()}
     scorer = Scorer(metrics=study.spec.metrics, balance=study.spec.balance, baseline=baseline)
     judged: dict[str, dict[str, list[float]]] = {name: {} for name in mixtures}
@@ -72,6 +80,7 @@ def measure(study: Study, seeds: int, processes: int) -> dict[str, Any]:
     labels = [*(metric.name for metric in study.spec.metrics), "worst gain"]
     return {
         "seeds": seeds,
+        "split": "final" if final else "test",
         "trials": study.complete,
         "shares": {name: dict(mixture) for name, mixture in mixtures.items()},
         "untuned": {metric.name: baseline[metric.name] for metric in study.spec.metrics},
@@ -101,7 +110,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     """The numbers as two Markdown tables."""
     names = list(found["values"])
     lines = [
-        f"| on `final`, {found['seeds']} new seeds | untuned | {' | '.join(names)} |",
+        f"| on `{found['split']}`, {found['seeds']} new seeds | untuned | {' | '.join(names)} |",
         f"|---|---:{'|---:' * len(names)}|",
     ]
     for metric, untuned in found["untuned"].items():
@@ -116,7 +125,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     shares = " ".join(f"{name} {share:.3f}" for name, share in found["shares"]["recommended"].items())
     lines += [
         "",
-        f"Recommended after {found['trials']} trials: {shares}. The search measured a worst gain of "
+        f"Recommended after {found['trials']} trials: {shares}. The search expected a worst gain of "
         f"{found['promised']:.3f} for it.",
     ]
     return "\n".join(lines)
@@ -136,6 +145,7 @@ def ray_runner(spec: StudySpec) -> Runner:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="3 seeds instead of 10")
+    parser.add_argument("--test", action="store_true", help="judge on the test files instead of the final ones")
     parser.add_argument("--json", action="store_true", help="print the numbers as one JSON document")
     parser.add_argument("--processes", type=int, default=2, help="runs at a time, one CPU core each")
     parser.add_argument("--study", type=Path, default=FOLDER, help="the finished study's folder")
@@ -149,7 +159,7 @@ def main() -> None:
             drive(study, ray_runner, Console(stderr=True), trials=8 if options.quick else None)
         if options.svg is not None:
             draw(study, options.svg)
-        found = measure(study, 3 if options.quick else 10, options.processes)
+        found = measure(study, 3 if options.quick else 10, options.processes, final=not options.test)
     print(json.dumps(found, indent=2) if options.json else markdown(found))
 
 

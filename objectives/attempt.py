@@ -136,7 +136,7 @@ class Attempt:
         """
         try:
             return Measurement.from_json(json.loads(self.result_file.read_bytes()))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError as error:
             raise ResultError(f"{self.result_file}: not JSON ({error})") from error

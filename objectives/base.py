@@ -18,6 +18,9 @@ import numpy as np
 from objectives.errors import MixtureError, ResultError
 from objectives.mixture import Mixture
 
+Value = float | int | str | bool
+"""What a hyperparameter can be."""
+
 
 class JobKind(enum.StrEnum):
     """Why a job is run."""
@@ -57,6 +60,7 @@ class Job:
         mixture: what to train on; None for the untuned baseline.
         seeds: the job's two seeds; a retry keeps them.
         attempt: 1 for the first try, one more for each retry.
+        hyperparameters: what is searched beside the shares, by name; empty for the untuned baseline.
     """
 
     id: str
@@ -64,6 +68,7 @@ class Job:
     mixture: Mixture | None
     seeds: Seeds
     attempt: int = 1
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The job as plain data."""
@@ -73,6 +78,7 @@ class Job:
             "mixture": None if self.mixture is None else dict(self.mixture),
             "seeds": {"data": self.seeds.data, "training": self.seeds.training},
             "attempt": self.attempt,
+            "hyperparameters": dict(self.hyperparameters),
         }
 
     @classmethod
@@ -85,6 +91,7 @@ class Job:
             mixture=None if mixture is None else Mixture.of(mixture),
             seeds=Seeds(**data["seeds"]),
             attempt=data["attempt"],
+            hyperparameters=dict(data.get("hyperparameters", {})),
         )
 
 

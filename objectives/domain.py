@@ -12,11 +12,12 @@ class Domain:
 
     Attributes:
         name: unique in the study.
-        train: training files; empty for a domain that is only tested, whose share is always 0.
+        train: training files.
         test: files that the search is scored on.
         final: files that the search never sees, kept for confirming a winner.
         lower, upper: inclusive bounds of the share.
         max_epochs: passes over it that a run may take; None for as many as its study allows.
+        elsewhere: whether it has training data that only the caller knows, so that no files are stated.
     """
 
     name: str
@@ -26,8 +27,9 @@ class Domain:
     lower: float = 0.0
     upper: float = 1.0
     max_epochs: float | None = None
+    elsewhere: bool = False
 
     @property
     def mixed(self) -> bool:
-        """Whether the domain has training data, and so a share."""
-        return bool(self.train)
+        """Whether the domain has training data, and so a share; any other one is only tested."""
+        return bool(self.train) or self.elsewhere

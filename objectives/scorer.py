@@ -5,14 +5,28 @@ from __future__ import annotations
 import enum
 import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from objectives.errors import ScoreError
 from objectives.metrics import Comparison, Goal
 
 ROUNDING = 1e-9
 """How far a value may pass its guard, relative to it or to the reference, and still count as being at it."""
+
+GUARD_PRICE = 10.0
+"""Utility that is lost for each unit of gain that a guard lacks."""
+
+TIE = 1e-3
+"""How much of the mean gain a utility adds to the worst one, so that equals are decided by the mean."""
+
+FARTHEST = 300.0
+"""Logarithm of the largest ratio to its reference that a value is told by: more could not be computed with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +69,15 @@ class Metric:
         # Two logarithms: a quotient of extreme values would overflow.
         ratio = self.comparison is Comparison.LOG_RATIO
         difference = math.log(value) - math.log(reference) if ratio else value - reference
-        return (difference if self.goal is Goal.MAXIMIZE else -difference) / self.scale
+        # Adding 0 turns -0 into 0.
+        return (difference if self.goal is Goal.MAXIMIZE else -difference) / self.scale + 0.0
+
+    def value(self, gain: float, reference: float) -> float:
+        """The value that is better than `reference` by a gain, as near to that as the metric can be."""
+        step = (gain if self.goal is Goal.MAXIMIZE else -gain) * self.scale
+        if self.comparison is Comparison.LOG_RATIO:
+            return reference * math.exp(min(max(step, -FARTHEST), FARTHEST))
+        return reference + step if self.upper is None else min(max(reference + step, 0.0), self.upper)
 
     def check(self, value: float) -> None:
         """Checks that a value can be one of this metric.
@@ -76,6 +98,14 @@ class Metric:
                 "or state a scale for this metric to use other units"
             )
 
+    def possible(self, value: float) -> bool:
+        """Whether a value can be one of this metric."""
+        try:
+            self.check(value)
+        except ScoreError:
+            return False
+        return True
+
     def limit(self, reference: float) -> float | None:
         """The worst value that keeps the guard; None without a guard."""
         if self.guard is None:
@@ -90,6 +120,9 @@ class BalanceKind(enum.StrEnum):
     """The smallest weighted gain, so that every domain is lifted."""
     WEIGHTED = "weighted"
     """The weighted mean of the gains."""
+    PARETO = "pareto"
+    """All trade-offs: the search looks for mixtures that no other one beats in every gain. One that is to be chosen
+    from them is chosen as `worst` does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,17 +234,55 @@ class Scorer:
             gains=gains,
             violations=violations,
             shortfall=shortfall,
-            balanced=self._balance(gains),
+            balanced=float(self._balanced(np.array(list(gains.values())))),
             mean=_mean([gains[m.name] for m in self.metrics if m.weight > 0]),
         )
 
-    def _balance(self, gains: Mapping[str, float]) -> float:
-        weighed = [(m.weight, gains[m.name]) for m in self.metrics if m.weight > 0]
+    def utility(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What many gains at once are worth, (...): the balanced score, less a price for what the guards lack.
+
+        It can be averaged over what may happen, as an order of scores cannot. The price is exact in the sense of
+        Nocedal and Wright (Numerical Optimization, 2006, section 17.2): where a gain can be traded for a guard at a
+        rate of less than `GUARD_PRICE`, the best utility keeps every guard.
+
+        Args:
+            gains: of each metric, (n_metrics, ...).
+        """
+        counted = [own for metric, own in zip(self.metrics, gains, strict=True) if metric.weight > 0]
+        worth: NDArray[np.float64] = self._balanced(gains) + TIE * _mean(counted) - self.price(gains)
+        return worth
+
+    def price(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What many gains lack of the guards, times `GUARD_PRICE`, (...); see `utility`."""
+        lacking = np.zeros(gains.shape[1:])
+        for limit, own in zip(self.guarded, gains, strict=True):
+            if limit > -math.inf:
+                lacking += np.maximum(limit - own, 0)
+        return GUARD_PRICE * lacking
+
+    def _balanced(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The balanced scores of many gains, (...), those of metrics first, (n_metrics, ...)."""
+        weighed = [(m.weight, own) for m, own in zip(self.metrics, gains, strict=True) if m.weight > 0]
         if self.balance.kind is BalanceKind.WEIGHTED:
-            return math.fsum(w * g for w, g in weighed) / math.fsum(w for w, _ in weighed)
-        heights = [g / w if g >= 0 else g * w for w, g in weighed]
-        return min(heights) + self.balance.mean * _mean(heights)
+            mean: NDArray[np.float64] = _mean([w * own for w, own in weighed]) / _mean([w for w, _ in weighed])
+            return mean
+        heights = [own if w == 1 else np.where(own >= 0, own / w, own * w) for w, own in weighed]
+        worst: NDArray[np.float64] = functools.reduce(np.minimum, heights)
+        return worst + self.balance.mean * _mean(heights) if self.balance.mean else worst
+
+    @property
+    def guarded(self) -> tuple[float, ...]:
+        """The gain at which each metric's guard begins to break, minus infinity without one."""
+        found = []
+        for metric in self.metrics:
+            reference = self.reference(metric)
+            limit = metric.limit(reference)
+            # A guard beyond what the metric can be is never broken.
+            never = limit is None or not metric.possible(limit)
+            found.append(-math.inf if limit is None or never else metric.gain(limit, reference))
+        return tuple(found)
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+def _mean(values: Sequence[Any]) -> Any:
+    """The mean of numbers, or of arrays, element by element."""
+    return functools.reduce(operator.add, values) / len(values)

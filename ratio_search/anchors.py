@@ -28,10 +28,12 @@ def anchors(space: SimplexSpace, rows: Mapping[str, int], current: Mixture | Non
 
     Args:
         space: the mixtures that may be tried.
-        rows: training rows per domain; their proportions are the natural shares.
+        rows: training rows of each domain whose data is known; their proportions are the natural shares, where all
+            are known.
         current: today's mixture; None when not stated.
     """
-    wanted = {"natural": Mixture.from_weights(rows), "uniform": Mixture.uniform(space.names)}
+    wanted = {"natural": Mixture.from_weights(rows)} if set(rows) == set(space.names) else {}
+    wanted["uniform"] = Mixture.uniform(space.names)
     if current is not None:
         wanted["current"] = current
     found: list[Anchor] = []

@@ -124,19 +124,13 @@ def launch(
     if dry_run:
         check(study, as_json)
         return
-    from objectives.data import SHOWN, Action, Finding
-    from ratio_search import plan_report
-    from ratio_search.manifest import SLOW
     from ratio_search.runner import check_answers
     from ratio_search.spec import StudySpec
     from ratio_search.study import Study
 
-    actions = StudySpec.load(study).data.actions
-    wanted = [finding for finding in Finding if finding not in SLOW or actions[finding] is not Action.WARN]
-    plan = _planned(study, wanted, count=False, shown=SHOWN)
-    console = _console(stderr=True)
-    for found in plan.found:
-        console.say(f"{plan_report.finding_text(found)}; ratio-search check {study} shows more")
+    spec = StudySpec.load(study)
+    _check_run_here(spec)
+    plan = _checked(study, spec, _console(stderr=True))
     if ray_address is not None:
         check_answers(ray_address)
     created = Study.create(plan.spec, runs)
@@ -154,10 +148,14 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a study after anything; a finished one prints its result again."""
+    from ratio_search.strategy import check_installed
+
     study = _open(name, runs)
+    _check_run_here(study.spec)
     if trials is not None or not study.done:  # what only prints its result needs no data
         study.check_identity()
         study.spec.backend.check(study.spec.root)
+        check_installed(study.spec.search.sampler)
     _drive(study, runner, ray_address, as_json, trials=trials, parallel=parallel)
 
 
@@ -223,7 +221,7 @@ def export(
     if as_json:
         _print_json(recipe.to_json())
     else:
-        print(text if out is None else f"{out}: {recipe.mixture}\n", end="")
+        print(text if out is None else f"{out}: {recipe.choice}\n", end="")
 
 
 @app.command()
@@ -243,6 +241,53 @@ def trials(
         print(report.trials_csv(study), end="")
     else:
         _console().show(report.trials_table(study))
+
+
+@app.command("import")
+def import_runs(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A study's name or folder, or the file of a study, new or not.")
+    ],
+    table: Annotated[
+        Path, typer.Argument(metavar="CSV", help="Past runs, in the columns of `trials --csv`, or some of them.")
+    ],
+    runs: RunsOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Take past runs into a study, to learn from; all of a file, or nothing where anything in it is wrong."""
+    from ratio_search.errors import StudyFailed
+    from ratio_search.lease import Lease
+    from ratio_search.past_runs import PastRuns
+    from ratio_search.spec import StudySpec
+    from ratio_search.storage import STORAGE_ERRORS, StudyFolder, reason
+    from ratio_search.study import Study
+
+    console = _console(stderr=True)
+    if Path(name).is_file() and not StudyFolder(runs / name).exists:
+        spec = StudySpec.load(name)
+        there = Study.reopen(spec, runs)
+        past = PastRuns.read(table, spec if there is None else there.spec)  # before anything is made
+        study = there or Study.create(_checked(Path(name), spec, console).spec, runs)
+    else:
+        study = _open(name, runs)
+        past = PastRuns.read(table, study.spec)
+    for warning in past.warnings:
+        console.say(f"warning: {warning}")
+    try:
+        with Lease(study.folder.lock_file):
+            found = study.import_runs(past)
+    except STORAGE_ERRORS as error:
+        raise StudyFailed(
+            f"{study.folder.path}: cannot be written to ({reason(error)}); make room there, then import again: what is "
+            "there already is skipped"
+        ) from error
+    if as_json:
+        _print_json({"name": study.spec.name, "folder": str(study.folder.path), **found.to_json()})
+        return
+    for line in found.lines:
+        print(f"{study.spec.name}: {line}")
+    if not study.spec.backend.EXTERNAL and not study.done:
+        console.say(f"run it with: ratio-search resume {study.folder.path}")
 
 
 @app.command()
@@ -341,6 +386,32 @@ def _planned(path: Path, wanted: Collection[Finding], *, count: bool, shown: int
     return Plan.of(StudySpec.load(path), wanted, count=count, shown=shown)
 
 
+def _checked(path: Path, spec: StudySpec, console: PlainConsole) -> Plan:
+    """The plan of a study that is about to be made; findings that do not forbid it are told."""
+    from objectives.data import SHOWN, Action, Finding
+    from ratio_search import plan_report
+    from ratio_search.manifest import SLOW
+
+    actions = spec.data.actions
+    wanted = [finding for finding in Finding if finding not in SLOW or actions[finding] is not Action.WARN]
+    plan = _planned(path, wanted, count=False, shown=SHOWN)
+    for found in plan.found:
+        console.say(f"{plan_report.finding_text(found)}; ratio-search check {path} shows more")
+    return plan
+
+
+def _check_run_here(spec: StudySpec) -> None:
+    """Refuses a study whose trials are not run from the command line."""
+    from ratio_search.errors import SpecError
+
+    if spec.backend.EXTERNAL:
+        raise SpecError(
+            f"study {spec.name!r}: trials of an objective of kind {spec.backend.kind!r} are run by its caller: in "
+            "Python, make it with Study.create, or Study.open, and use its ask and tell; status, trials and export "
+            "show one that is kept in a folder"
+        )
+
+
 def _open(name: str, runs: Path) -> Study:
     from ratio_search.storage import find
     from ratio_search.study import Study
@@ -387,8 +458,12 @@ def _show_result(study: Study, recipe: Recipe, console: PlainConsole, as_json: b
         _print_json(recipe.to_json())
         return
     console.show(report.comparison(study, recipe))
-    console.say(f"recommended: {recipe.mixture}")
+    if any(expected.interval is not None for expected in recipe.expected.values()):
+        console.show(report.expectations(recipe))
+    console.say(f"recommended: {recipe.choice}")
     console.say(f"chosen as: {recipe.basis}")
+    for line in report.alternatives(recipe):
+        console.say(line)
     console.say(f"recipe: {study.folder.recipe_file}")
 
 

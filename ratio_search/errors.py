@@ -23,7 +23,15 @@ class SpecError(RatioSearchError):
 
 
 class SpaceError(RatioSearchError):
-    """Bounds that leave no mixture to choose from."""
+    """Bounds that leave no mixture, or nothing else, to choose from.
+
+    Attributes:
+        at: dotted path of what is wrong in a study file; None where it is the bounds of the shares together.
+    """
+
+    def __init__(self, message: str, at: str | None = None) -> None:
+        super().__init__(message)
+        self.at = at
 
 
 class StudyError(RatioSearchError):

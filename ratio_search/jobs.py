@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.trial import TrialState
 
-from objectives.attempt import Failure
-from objectives.base import Job, JobKind, Measurement, Seeds
-from ratio_search.record import JobState, Record
-from ratio_search.sampler import ORIGIN, shares_of
-
-SEEDS, ATTEMPT, LOSSES, MEASUREMENT, FAILURE = "seeds", "attempt", "losses", "measurement", "failure"
-"""Names of trial attributes. `ORIGIN` is written last of what describes a job: with it, the job may be run."""
-
-_STATES = {TrialState.COMPLETE: JobState.COMPLETE, TrialState.FAIL: JobState.FAILED}
-_PREFIXES = {JobKind.TRIAL: "trial", JobKind.BASELINE: "reference"}
+from objectives.base import Job, JobKind, Seeds
+from ratio_search.distributions import distribution_with
+from ratio_search.hyperparameters import Hyperparameter
+from ratio_search.past_runs import PastRun
+from ratio_search.record import IMPORTED, JobState, Record
+from ratio_search.space import SAME
+from ratio_search.strategy import Proposal
+from ratio_search.trial import ATTEMPT, BASIS, MEASUREMENT, ORIGIN, SEEDS, SHARE, TrialReader, state_of
 
 
 class Jobs:
@@ -42,31 +41,80 @@ class Jobs:
         self.kind = kind
         self._study = study
         self._storage = storage
-        self._domains = tuple(domains)
+        self._reader = TrialReader(kind, domains)
+        self._study_id = storage.get_study_id_from_name(study.study_name)
 
     def records(self, *states: JobState) -> list[Record]:
         """The jobs in these states, or all, in order; those whose intent was not completely stored are left out."""
-        found = [self._record(trial) for trial in self._study.get_trials(deepcopy=False)]
-        return [record for record in found if record is not None and (not states or record.state in states)]
+        trials = self._study.get_trials(deepcopy=False)
+        return self._reader.records(trial for trial in trials if not states or state_of(trial) in states)
 
     def count(self, *states: JobState) -> int:
-        """How many jobs are in these states."""
-        trials = self._study.get_trials(deepcopy=False)
-        return sum(ORIGIN in trial.user_attrs and _state(trial) in states for trial in trials)
+        """How many jobs that were run here, or are, are in these states."""
+        return sum(not record.imported for record in self.records(*states))
 
-    def add(self, propose: Callable[[optuna.Trial], str], seeds: Seeds) -> Job:
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """How every parameter was stored, by the latest trial that has it."""
+        trials = self._study.get_trials(deepcopy=False)
+        return {name: of for trial in trials for name, of in trial.distributions.items()}
+
+    def add(self, propose: Callable[[optuna.Trial], Proposal | None], seed: int) -> Job:
         """A new job, its intent stored.
 
         Args:
-            propose: gives the new trial its parameters, and says why these.
-            seeds: the job's.
+            propose: gives the new trial its parameters, and says which and why; None for a job without a mixture.
+            seed: the study's; the job's own follow from it and from how often the same was run before.
         """
         trial = self._study.ask()
-        origin = propose(trial)
-        trial.set_user_attr(SEEDS, dataclasses.asdict(seeds))
+        made = propose(trial)
+        if made is not None:
+            trial.set_user_attr(BASIS, list(made.basis))
+        trial.set_user_attr(SEEDS, dataclasses.asdict(Seeds.of(seed, self._replicate(made))))
         trial.set_user_attr(ATTEMPT, 1)
-        trial.set_user_attr(ORIGIN, origin)
+        trial.set_user_attr(ORIGIN, self.kind.value if made is None else made.origin)
         return self._known(trial.number).job
+
+    def _replicate(self, made: Proposal | None) -> int:
+        """How many jobs with the same mixture and hyperparameters are done or open; whose seeds are known."""
+        if made is None:
+            return 0
+        here = (record for record in self.records(JobState.COMPLETE, JobState.RUNNING) if not record.imported)
+        earlier = (record.job for record in here)
+        return sum(
+            job.mixture is not None
+            and job.mixture.distance(made.mixture) <= SAME
+            and dict(job.hyperparameters) == dict(made.hyperparameters)
+            for job in earlier
+        )
+
+    def take(self, run: PastRun, kinds: Mapping[str, Hyperparameter], values: Sequence[float], seed: int) -> Record:
+        """Adds a run from elsewhere as a finished job: in one piece, so that there is all of it or nothing.
+
+        Args:
+            run: what was run, and what was measured.
+            kinds: of its hyperparameters, by name.
+            values: what Optuna shows of it, one for each direction of its study.
+            seed: the study's; the run's own seeds are not known, and those of a first visit stand in for them.
+        """
+        shares = {f"{SHARE}{name}": share for name, share in run.mixture.items()}
+        trial = optuna.trial.create_trial(
+            state=TrialState.COMPLETE,
+            values=list(values),
+            params={**shares, **run.hyperparameters},
+            distributions={
+                **{name: FloatDistribution(0, 1) for name in shares},
+                **{name: distribution_with(kinds[name], value) for name, value in run.hyperparameters.items()},
+            },
+            user_attrs={
+                MEASUREMENT: run.measurement.to_json(),
+                SEEDS: dataclasses.asdict(Seeds.of(seed, 0)),
+                ATTEMPT: 1,
+                ORIGIN: IMPORTED,
+            },
+        )
+        self._study.add_trial(trial)
+        return self._known(len(self._study.get_trials(deepcopy=False)) - 1)
 
     def drop_half_made(self) -> None:
         """Closes, at no cost, the trials of a driver that died before a job's intent was completely stored."""
@@ -80,8 +128,7 @@ class Jobs:
 
     def note(self, record: Record, name: str, value: Any) -> None:
         """Writes an attribute of an open job."""
-        study_id = self._storage.get_study_id_from_name(self._study.study_name)
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, record.number)
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, record.number)
         self._storage.set_trial_user_attr(trial_id, name, value)
 
     def close(self, record: Record, values: Sequence[float] | None) -> Record:
@@ -98,34 +145,6 @@ class Jobs:
         return self._known(record.number)
 
     def _known(self, number: int) -> Record:
-        record = self._record(self._study.get_trials(deepcopy=False)[number])
+        record = self._reader.record(self._study.get_trials(deepcopy=False)[number])
         assert record is not None
         return record
-
-    def _record(self, trial: FrozenTrial) -> Record | None:
-        attributes = trial.user_attrs
-        if ORIGIN not in attributes:
-            return None
-        state, measured, failed = _state(trial), attributes.get(MEASUREMENT), attributes.get(FAILURE)
-        return Record(
-            number=trial.number,
-            job=Job(
-                id=f"{_PREFIXES[self.kind]}-{trial.number:04d}",
-                kind=self.kind,
-                mixture=shares_of(trial, self._domains) if self.kind is JobKind.TRIAL else None,
-                seeds=Seeds(**attributes[SEEDS]),
-                attempt=attributes[ATTEMPT],
-            ),
-            origin=attributes[ORIGIN],
-            state=state,
-            measurement=None if measured is None else Measurement.from_json(measured),
-            # An open job with a failure is one whose driver died before it could close it.
-            failure=None if failed is None or state is JobState.COMPLETE else Failure.from_json(failed),
-            losses=attributes.get(LOSSES, 0),
-            started=trial.datetime_start,
-            finished=trial.datetime_complete,
-        )
-
-
-def _state(trial: FrozenTrial) -> JobState:
-    return _STATES.get(trial.state, JobState.RUNNING)

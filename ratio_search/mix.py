@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.attempt import write_json
+from objectives.backends import Backend
 from objectives.data import ESTIMATE, Blend, Corpus, Format, Split, Tally, Written, usable, write
 from objectives.errors import DataError
 from ratio_search.errors import SpecError
@@ -121,9 +122,15 @@ def mix(recipe: Recipe, out: Path, order: Order) -> Mix:
 
     Raises:
         DataError: the data cannot be used, or the files cannot be written.
-        SpecError: the recipe's study file cannot be used here, or does not say how long a run is.
+        SpecError: the recipe's study file cannot be used here, or does not say how long a run is, or where the data is.
     """
     spec = StudySpec.parse(recipe.study_file, Path(recipe.root), source="the recipe's study file")
+    without = [domain.name for domain in spec.mixed if not domain.train]
+    if without:
+        raise SpecError(
+            f"the recipe's study file states no train files for {', '.join(without)}, so there are no rows to mix; mix "
+            "the recipe's shares where the data is, or state the files and search again"
+        )
     opened = Corpus.open(spec.domains, spec.root, spec.data)
     paths = shards(out, order.shards)
     _check_apart(opened, (*paths, manifest_file(out)))
@@ -132,7 +139,7 @@ def mix(recipe: Recipe, out: Path, order: Order) -> Mix:
     blend = corpus.blend(
         recipe.mixture,
         seed=recipe.seeds.data if order.seed is None else order.seed,
-        rows=_rows(order, spec),
+        rows=_rows(order, spec.backend.with_hyperparameters(recipe.hyperparameters)),
         tokens=order.tokens,
         lengths=corpus.lengths(capacity.counter),
     )
@@ -176,18 +183,24 @@ def _check_apart(corpus: Corpus, paths: Sequence[Path]) -> None:
             raise DataError(f"{path}: is data of the study, which is only read; choose another file")
 
 
-def _rows(order: Order, spec: StudySpec) -> int | None:
+def _rows(order: Order, backend: Backend) -> int | None:
+    """How many rows a mix has; None where its tokens are stated.
+
+    Args:
+        order: what is wanted.
+        backend: the recipe's settings, by which a step and a run have their length.
+    """
     if order.tokens is not None:
         return None
     if order.rows is not None:
         return order.rows
     if order.steps is not None:
-        if spec.backend.rows_per_step is None:
+        if backend.rows_per_step is None:
             raise SpecError(
-                f"objective {spec.backend.kind!r} does not say how many rows a step takes; state the rows or "
+                f"objective {backend.kind!r} does not say how many rows a step takes; state the rows or "
                 "the tokens of the mix"
             )
-        return order.steps * spec.backend.rows_per_step
-    if spec.backend.train_rows is None:
+        return order.steps * backend.rows_per_step
+    if backend.train_rows is None:
         raise SpecError("the study does not say how long its fine-tunes are; state the rows of the mix, or its tokens")
-    return spec.backend.train_rows
+    return backend.train_rows

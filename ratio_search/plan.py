@@ -13,6 +13,7 @@ from ratio_search.anchors import Anchor, anchors
 from ratio_search.manifest import Manifest, audited
 from ratio_search.repetition import Repetition, possible_space
 from ratio_search.spec import StudySpec
+from ratio_search.strategy import check_installed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,7 @@ class Plan:
         anchors: the mixtures that are tried first.
         found: what is wrong with the data, errors not among it.
         counted: how tokens were counted, in words; None where they were not.
+        remarks: what the objective has to say beforehand, as far as it was asked.
     """
 
     spec: StudySpec
@@ -49,6 +51,7 @@ class Plan:
     anchors: tuple[Anchor, ...]
     found: tuple[Found, ...]
     counted: str | None
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, spec: StudySpec, wanted: Collection[Finding], *, count: bool, shown: int | None = SHOWN) -> Self:
@@ -57,18 +60,21 @@ class Plan:
         Args:
             spec: of the study.
             wanted: what to look for in the data.
-            count: whether to count tokens.
+            count: whether to count tokens, and to ask the objective for its remarks: what takes seconds.
             shown: rows that are named for each finding; None for all.
 
         Raises:
             DataError, OptionsError, SpecError: the study cannot be run like this.
         """
         spec.backend.check(spec.root)
+        check_installed(spec.search.sampler)
         data = audited(spec, wanted, shown)
         data.check()
         manifest = Manifest.of_corpus(spec, data.corpus)
         space = possible_space(spec, manifest)
         repetition = Repetition.of(spec, manifest)
+        remarks = spec.backend.remarks(spec.domains, spec.root) if count else ()
+        count = count and any(data.corpus.data.values())
         counter = spec.backend.capacity(spec.root).counter if count else None
         supplies = {}
         for name, splits in data.corpus.data.items():
@@ -76,7 +82,7 @@ class Plan:
             if name in space.names:
                 place = space.names.index(name)
                 shares = space.lower[place], space.upper[place]
-                if repetition is not None:
+                if repetition is not None and name in repetition.sizes:
                     epochs = repetition.epochs(name, shares[0]), repetition.epochs(name, shares[1])
             tokens = None
             if count:
@@ -90,6 +96,7 @@ class Plan:
             anchors=anchors(space, manifest.natural, spec.current),
             found=data.found,
             counted=_about(counter) if count else None,
+            remarks=remarks,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -106,8 +113,10 @@ class Plan:
                 for name, supply in self.supplies.items()
             },
             "tokens": self.counted,
+            "remarks": list(self.remarks),
             "findings": [found.to_json() for found in self.found],
             "anchors": {anchor.name: dict(anchor.mixture) for anchor in self.anchors},
+            "hyperparameters": {name: of.to_json() for name, of in self.spec.hyperparameters.items()},
             "metrics": [metric.name for metric in self.spec.metrics],
             "trials": self.spec.search.trials,
             "parallel": self.spec.search.parallel,

@@ -42,10 +42,12 @@ def plan_lines(plan: Plan) -> list[str]:
         lines += [f"  {example}" for example in found.examples]
         if found.count > len(found.examples) and found.finding is not Finding.IMBALANCE:
             lines.append(f"  and {found.count - len(found.examples):,} more; --json names all")
-    if plan.spec.data.near is None:
+    if plan.spec.data.near is None and any(supply.rows for supply in plan.supplies.values()):
         lines.append("near-duplicates of test rows were not looked for; data.audit.near: 0.8 in the study file does")
+    lines += plan.remarks
     for anchor in plan.anchors:
         lines.append(f"anchor {anchor.name}: {anchor.mixture}")
+    lines += [f"searched too: {name}, {of}" for name, of in plan.spec.hyperparameters.items()]
     lines.append(f"{plan.spec.search.trials} trials, {plan.spec.search.parallel} at a time")
     return lines
 

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -15,10 +15,12 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from objectives.attempt import write_json
-from objectives.base import Seeds
+from objectives.base import Seeds, Value
+from objectives.data import Weigh
 from objectives.errors import MixtureError
 from objectives.mixture import Mixture
 from ratio_search.errors import StudyError
+from ratio_search.hyperparameters import told
 from ratio_search.identity import digest
 from ratio_search.keep import kept
 from ratio_search.recommendation import Recommendation
@@ -34,21 +36,28 @@ FORMATS = ("json", "yaml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What a metric was measured to be under the recipe's mixture.
+    """What a metric is expected to be under the recipe's mixture.
 
     Attributes:
         value: in the metric's own units.
-        stderr: from the finite test set alone; None when unknown.
+        interval: between these it lies with a probability of 90 %, if the model is right, on the average of many
+            fine-tunes; None without a model.
         gain: against the reference, in scales; more is better.
         reference: what the gain is measured from.
         limit: worst value that keeps the metric's guard; None without a guard.
+        holds: the probability that it is kept; None without a guard, or without a model.
+        measured: what the recipe's trial measured; None where that trained on another mixture.
+        stderr: of that, from the finite test set alone; None when unknown.
     """
 
     value: float
-    stderr: float | None
+    interval: tuple[float, float] | None
     gain: float
     reference: float
     limit: float | None
+    holds: float | None
+    measured: float | None
+    stderr: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +68,14 @@ class Ingredient:
         share: of the training rows.
         rows: trained on, repeats counted; None when the trainer did not say.
         epochs: passes over the domain; None likewise.
-        size: rows that the domain has.
+        size: rows that the domain has; None where only the caller knows.
         sha256: of the domain's training files.
     """
 
     share: float
     rows: int | None
     epochs: float | None
-    size: int
+    size: int | None
     sha256: tuple[str, ...]
 
 
@@ -78,30 +87,38 @@ class Recipe:
         study: the study's name.
         identity: digest of all that its results depend on, data included.
         created: when the recipe was made.
-        trial: the trial that it rests on.
+        trial: the trial of its mixture, or of the one nearest to it.
+        tried: whether that trial trained on this very mixture.
         basis: how it was chosen, in words.
         shares: what to train on; they sum to 1.
+        hyperparameters: what to train with instead of the study file's own settings; empty where only the shares were
+            searched.
         ingredients: per domain.
         expected: per metric.
-        score: the balanced score, and whether every guard holds.
+        score: the balanced score, and whether every guard holds, by what is expected.
+        alternatives: tried mixtures that may be as good, each with its trial, how far its expected score is behind, and
+            the probability that it is the better one.
         compared: values of the same metrics for the untuned baseline and the anchors, as far as they were run.
         study_file: the study file's text, which names the data and the objective.
         root: folder that its relative paths refer to.
         seeds: of the trial.
         artefacts: what the trial left on disk, such as its adapter.
         versions: of the packages that ran it.
-        command: trains with this recipe.
+        command: trains with this recipe; empty where only the caller can.
     """
 
     study: str
     identity: str
     created: str
     trial: str
+    tried: bool
     basis: str
     shares: Mapping[str, float]
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
     ingredients: Mapping[str, Ingredient]
     expected: Mapping[str, Expected]
     score: Mapping[str, Any]
+    alternatives: tuple[Mapping[str, Any], ...]
     compared: Mapping[str, Mapping[str, float]]
     study_file: str
     root: str
@@ -116,6 +133,11 @@ class Recipe:
     def mixture(self) -> Mixture:
         """The shares, as a point of the simplex."""
         return Mixture.of(self.shares)
+
+    @property
+    def choice(self) -> str:
+        """What to train with, in one line."""
+        return " ".join([str(self.mixture), *(f"{name}={told(value)}" for name, value in self.hyperparameters.items())])
 
     @classmethod
     def of(cls, study: Study, file: Path) -> Self:
@@ -132,31 +154,32 @@ class Recipe:
         record, score = advice.record, advice.score
         return cls(
             study=study.spec.name,
-            identity=digest(study.folder.charter().identity),
+            identity=digest(study.home.charter().identity),
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             trial=record.job.id,
+            tried=advice.tried,
             basis=advice.basis,
             shares=dict(advice.mixture),
-            ingredients=_ingredients(study, record),
+            hyperparameters=dict(advice.hyperparameters),
+            ingredients=_ingredients(study, advice),
             expected=_expected(advice),
             score={
                 "balanced": score.balanced,
                 "feasible": score.feasible,
                 "violations": dict(score.violations),
+                "guards_hold": advice.guarded,
             },
+            alternatives=tuple(
+                {"trial": other.trial, "shares": dict(other.mixture), "behind": other.behind, "better": other.better}
+                for other in advice.alternatives
+            ),
             compared=compared(study),
             study_file=study.spec.text,
             root=str(study.spec.root),
             seeds=record.job.seeds,
-            artefacts={name: str(path) for name, path in kept(study, record).items()},
+            artefacts={name: str(path) for name, path in kept(study, record).items()} if advice.tried else {},
             versions=_versions(),
-            command=(
-                "ratio-search",
-                "train",
-                str(file.resolve()),
-                "--out",
-                str(file.resolve().with_suffix(".trained")),
-            ),
+            command=() if study.spec.backend.ELSEWHERE else _command(file.resolve()),
         )
 
     @classmethod
@@ -168,7 +191,7 @@ class Recipe:
         """
         path = Path(path)
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML, too
+            data = _parsed(path.read_text(encoding="utf-8"))
             recipe = TypeAdapter(cls).validate_python(data)
             _ = recipe.mixture
         except OSError as error:
@@ -220,19 +243,39 @@ def compared(study: Study) -> dict[str, dict[str, float]]:
     }
 
 
-def _ingredients(study: Study, record: Record) -> dict[str, Ingredient]:
-    assert record.measurement is not None and record.job.mixture is not None
-    sizes, rows = study.manifest.train_rows, record.measurement.rows
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # JSON is YAML, too, but PyYAML takes its 1e-05 for text
+        return yaml.safe_load(text)
+
+
+def _command(file: Path) -> tuple[str, ...]:
+    return ("ratio-search", "train", str(file), "--out", str(file.with_suffix(".trained")))
+
+
+def _ingredients(study: Study, advice: Recommendation) -> dict[str, Ingredient]:
+    sizes, rows = study.manifest.train_rows, _rows(study, advice)
     return {
         name: Ingredient(
             share=share,
             rows=rows.get(name),
-            epochs=rows[name] / sizes[name] if name in rows else None,
-            size=sizes[name],
-            sha256=study.manifest.files[name]["train"],
+            epochs=rows[name] / sizes[name] if name in rows and name in sizes else None,
+            size=sizes.get(name),
+            sha256=study.manifest.files[name].get("train", ()),
         )
-        for name, share in record.job.mixture.items()
+        for name, share in advice.mixture.items()
     }
+
+
+def _rows(study: Study, advice: Recommendation) -> Mapping[str, int]:
+    """The rows that a run takes of each domain, as far as that is known."""
+    measured, backend = advice.record.measurement, study.spec.backend
+    assert measured is not None
+    if advice.tried:
+        return measured.rows
+    total = backend.with_hyperparameters(advice.hyperparameters).train_rows
+    return advice.mixture.counts(total) if total is not None and study.spec.data.weigh_by is Weigh.ROWS else {}
 
 
 def _expected(advice: Recommendation) -> dict[str, Expected]:
@@ -240,13 +283,19 @@ def _expected(advice: Recommendation) -> dict[str, Expected]:
     assert measured is not None
     found = {}
     for metric in advice.scorer.metrics:
-        estimate, reference = measured.metrics[metric.name], advice.scorer.reference(metric)
+        reference, predicted = advice.scorer.reference(metric), advice.predictions.get(metric.name)
+        estimate = measured.metrics[metric.name] if advice.tried else None
+        # Without a model it is always a trial's own mixture that is recommended.
+        value = measured.metrics[metric.name].value if predicted is None else predicted.value
         found[metric.name] = Expected(
-            value=estimate.value,
-            stderr=estimate.stderr,
+            value=value,
+            interval=None if predicted is None else (predicted.low, predicted.high),
             gain=advice.score.gains[metric.name],
             reference=reference,
             limit=metric.limit(reference),
+            holds=None if predicted is None else predicted.holds,
+            measured=None if estimate is None else estimate.value,
+            stderr=None if estimate is None else estimate.stderr,
         )
     return found
 

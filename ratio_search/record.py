@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from objectives.attempt import Failure
 from objectives.base import Job, Measurement
 
+IMPORTED = "imported"
+"""The origin of a trial that was run elsewhere: it has no attempt, its seeds are not known, and it does not count as
+one of those that the study is to run."""
+
 
 class JobState(enum.StrEnum):
     """Where a job stands.
@@ -32,6 +36,7 @@ class Record:
         number: its number among its kind, from 0.
         job: what was asked, with its latest attempt.
         origin: why its mixture was proposed, such as `anchor:natural`.
+        basis: numbers of the trials that its proposal was conditioned on.
         state: where it stands.
         measurement: what it reported; also there for a failed job that reported something.
         failure: why it failed; an open job can have one, too, when its driver died before it was closed.
@@ -43,12 +48,18 @@ class Record:
     number: int
     job: Job
     origin: str
+    basis: tuple[int, ...]
     state: JobState
     measurement: Measurement | None
     failure: Failure | None
     losses: int
     started: datetime.datetime | None
     finished: datetime.datetime | None
+
+    @property
+    def imported(self) -> bool:
+        """Whether it was run elsewhere."""
+        return self.origin == IMPORTED
 
     @property
     def values(self) -> dict[str, float]:

@@ -22,8 +22,8 @@ class Repetition:
 
     Attributes:
         rows: of the run, repeats counted.
-        sizes: training rows of each mixed domain.
-        means: mean length of each domain's rows in what is weighed: 1, or tokens.
+        sizes: training rows of each mixed domain whose data is known.
+        means: mean length of each mixed domain's rows in what is weighed: 1, or tokens.
     """
 
     rows: int
@@ -32,12 +32,18 @@ class Repetition:
 
     @classmethod
     def of(cls, spec: StudySpec, manifest: Manifest) -> Self | None:
-        """The repetition in a study's trials; None where the trainer decides how long they are."""
-        if spec.backend.train_rows is None:
-            return None
+        """The repetition in a study's trials.
+
+        None where the trainer decides how long they are, or how long the rows of a domain are is not known.
+        """
         sizes = manifest.train_rows
-        means = {name: manifest.natural[name] / size for name, size in sizes.items()}
-        return cls(rows=spec.backend.train_rows, sizes=sizes, means=means)
+        names = [domain.name for domain in spec.mixed]
+        if spec.train_rows is None or (manifest.tokens is not None and set(sizes) != set(names)):
+            return None
+        means = dict.fromkeys(names, 1.0)
+        if manifest.tokens is not None:
+            means = {name: manifest.tokens[name] / size for name, size in sizes.items()}
+        return cls(rows=spec.train_rows, sizes=sizes, means=means)
 
     def epochs(self, name: str, share: float) -> float:
         """Passes over a domain, at most, when it has a share."""
@@ -64,8 +70,8 @@ def possible_space(spec: StudySpec, manifest: Manifest) -> SimplexSpace:
     repetition = Repetition.of(spec, manifest)
     bounds = {}
     for domain in spec.mixed:
-        size = manifest.train_rows[domain.name]
-        limit = spec.data.limit(size, domain.max_epochs)
+        size = manifest.train_rows.get(domain.name)
+        limit = None if size is None else spec.data.limit(size, domain.max_epochs)
         upper = domain.upper
         if limit is not None and repetition is not None:
             upper = min(upper, repetition.highest(domain.name, limit))
@@ -78,7 +84,7 @@ def possible_space(spec: StudySpec, manifest: Manifest) -> SimplexSpace:
                 )
         bounds[domain.name] = (domain.lower, upper)
     try:
-        return SimplexSpace.of(bounds)
+        return spec.space_within(bounds)
     except SpaceError as error:
         raise SpecError(
             f"data.max_epochs: with the shares that it allows, {error}; raise it, or make the fine-tune shorter"

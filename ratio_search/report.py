@@ -10,13 +10,17 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from objectives.base import Progress
+from objectives.base import Job, Progress
 from objectives.errors import RatioSearchError
 from objectives.metrics import Goal
+from objectives.mixture import Mixture
+from ratio_search.errors import NothingToRecommend
+from ratio_search.hyperparameters import told
 from ratio_search.keep import kept
 from ratio_search.lease import held
 from ratio_search.mix import Mix
 from ratio_search.recipe import Recipe, rivals
+from ratio_search.recommendation import CREDIBLE
 from ratio_search.record import JobState, Record
 from ratio_search.storage import studies
 from ratio_search.study import Study
@@ -45,7 +49,8 @@ def mix_table(mix: Mix) -> Table:
 def comparison(study: Study, recipe: Recipe) -> Table:
     """The recommended mixture beside the untuned baseline and the anchors, metric by metric.
 
-    The last rows hold the balanced score, the broken guards and the shares.
+    Of the recommended one it shows what is expected, of the others what was measured. The last rows hold the balanced
+    score, the broken guards, the shares and what else was searched.
     """
     others = rivals(study)
     values = {
@@ -56,7 +61,8 @@ def comparison(study: Study, recipe: Recipe) -> Table:
     scorer = study.scorer()
     assert scorer is not None
     scores = {name: scorer.score(found) for name, found in values.items()}
-    table = Table(title=f"{study.spec.name}: {recipe.trial} of {study.complete} trials", title_justify="left")
+    chosen = f"{recipe.trial} of" if recipe.tried else "a new mixture after"
+    table = Table(title=f"{study.spec.name}: {chosen} {study.complete} trials", title_justify="left")
     table.add_column("")
     for name in values:
         table.add_column(name, justify="right", style="bold" if name == RECOMMENDED else None)
@@ -73,20 +79,46 @@ def comparison(study: Study, recipe: Recipe) -> Table:
     for domain in recipe.shares:
         shares = ("" if mixture is None else f"{mixture[domain]:.3f}" for mixture in mixtures.values())
         table.add_row(f"share of {domain}", *shares)
+    for name, value in recipe.hyperparameters.items():
+        table.add_row(name, *(_value(record.job, name) for record in others.values()), told(value))
     return table
+
+
+def expectations(recipe: Recipe) -> Table:
+    """What a model expects of the recommended mixture, with how sure it is, beside what its trial measured."""
+    guarded = any(expected.limit is not None for expected in recipe.expected.values())
+    table = Table(title=f"expected of {RECOMMENDED}", title_justify="left")
+    table.add_column("")
+    for column in ("value", f"{CREDIBLE:.0%} between", *(["guard", "holds"] if guarded else [])):
+        table.add_column(column, justify="right")
+    if recipe.tried:
+        table.add_column(f"{recipe.trial} measured", justify="right")
+    for name, expected in recipe.expected.items():
+        cells = [f"{expected.value:.4f}"]
+        cells.append("" if expected.interval is None else "{:.4f} and {:.4f}".format(*expected.interval))
+        if guarded:
+            cells.append("" if expected.limit is None else f"{expected.limit:.4f}")
+            cells.append("" if expected.holds is None else f"{expected.holds:.0%}")
+        if expected.measured is not None:
+            error = "" if expected.stderr is None else f" +- {expected.stderr:.4f}"
+            cells.append(f"{expected.measured:.4f}{error}")
+        table.add_row(name, *cells)
+    return table
+
+
+def alternatives(recipe: Recipe) -> list[str]:
+    """A line for each mixture that may be as good as the recommended one."""
+    return [
+        f"{other['trial']} may be as good ({other['better']:.0%}): {Mixture.of(other['shares'])}"
+        for other in recipe.alternatives
+    ]
 
 
 def status(study: Study) -> dict[str, Any]:
     """Where a study stands, as plain data."""
-    records, ranking = study.records(), study.ranking()
-    baseline = study.baseline()
+    records, baseline = study.records(), study.baseline()
     jobs = [*([baseline] if baseline is not None else []), *records]
     by_state = {state: [record for record in jobs if record.state is state] for state in JobState}
-    best = None
-    if ranking:
-        record, score = ranking[0]
-        best = {"trial": record.job.id, "score": score.balanced, "feasible": score.feasible}
-        best["shares"] = dict(record.job.mixture or {})
     return {
         "name": study.spec.name,
         "folder": str(study.folder.path),
@@ -97,9 +129,10 @@ def status(study: Study) -> dict[str, Any]:
             "complete": study.complete,
             "running": sum(record.state is JobState.RUNNING for record in records),
             "failed": sum(record.state is JobState.FAILED and record.failure is not None for record in records),
+            "imported": sum(record.imported for record in records),
         },
         "driver_hours": study.driver_hours,
-        "best": best,
+        "best": _best(study),
         "running": [_running(study, record) for record in by_state[JobState.RUNNING]],
         "failures": [
             {"job": record.job.id, **record.failure.to_json()}
@@ -114,6 +147,8 @@ def status_table(found: dict[str, Any]) -> Table:
     trials = found["trials"]
     table = Table(show_header=False, box=None, title=found["name"], title_justify="left")
     done = f"{trials['complete']} of {trials['planned']} done, {trials['running']} open, {trials['failed']} failed"
+    if trials["imported"]:
+        done += f", and {trials['imported']} imported"
     table.add_row("trials", done)
     table.add_row("driver", f"{found['driver'] or 'none'}, {found['driver_hours']:.2f} hours so far")
     table.add_row("baseline", found["baseline"] or "not wanted")
@@ -121,7 +156,8 @@ def status_table(found: dict[str, Any]) -> Table:
     if best is not None:
         shares = " ".join(f"{name}={share:.3f}" for name, share in best["shares"].items())
         guards = "" if best["feasible"] else ", breaks a guard"
-        table.add_row("best", f"{best['trial']} with {best['score']:+.4f}{guards}: {shares}")
+        where = best["trial"] if best["tried"] else f"a new mixture near {best['trial']}"
+        table.add_row("best", f"{where} with {best['score']:+.4f}{guards}: {shares}")
     for job in found["running"]:
         table.add_row("open", f"{job['job']} attempt {job['attempt']}: {job['progress'] or 'not begun'}")
     for failure in found["failures"]:
@@ -163,6 +199,7 @@ def trial_rows(study: Study) -> list[dict[str, Any]]:
         row: dict[str, Any] = {
             "trial": record.job.id,
             "origin": record.origin,
+            "basis": " ".join(map(str, record.basis)),
             "state": record.state.value,
             "attempt": record.job.attempt,
             "started": None if record.started is None else record.started.isoformat(timespec="seconds"),
@@ -171,6 +208,7 @@ def trial_rows(study: Study) -> list[dict[str, Any]]:
             "feasible": None if score is None else score.feasible,
         }
         row |= {f"share/{name}": share for name, share in (record.job.mixture or {}).items()}
+        row |= {f"param/{name}": value for name, value in record.job.hyperparameters.items()}
         row |= {"seed/data": record.job.seeds.data, "seed/training": record.job.seeds.training}
         if measured is not None:
             row |= {f"realised/{name}": share for name, share in (measured.realised or {}).items()}
@@ -206,8 +244,9 @@ def trials_csv(study: Study) -> str:
 def trials_table(study: Study) -> Table:
     """The trials with their shares, judged metrics and scores, best first, then those without a score."""
     names = [domain.name for domain in study.spec.mixed]
+    searched = list(dict.fromkeys(name for record in study.records() for name in record.job.hyperparameters))
     table = Table(title=f"{study.spec.name}: trials", title_justify="left")
-    for column in ("trial", "origin", "state", "score", *names, *(m.name for m in study.spec.metrics)):
+    for column in ("trial", "origin", "state", "score", *names, *searched, *(m.name for m in study.spec.metrics)):
         table.add_column(column, justify="left" if column in ("trial", "origin", "state") else "right")
     ranked = study.ranking()
     scores = {record.number: score for record, score in ranked}
@@ -219,6 +258,7 @@ def trials_table(study: Study) -> Table:
             record.state.value,
             "" if score is None else f"{score.balanced:+.4f}",
             *(f"{share:.3f}" for share in (record.job.mixture or {}).values()),
+            *(_value(record.job, name) for name in searched),
             *(f"{record.values[m.name]:.4f}" if m.name in record.values else "" for m in study.spec.metrics),
         )
     return table
@@ -230,6 +270,26 @@ def progress_text(progress: Progress | None) -> str:
         return ""
     steps = f"step {progress.step} of {progress.total}" if progress.total else ""
     return " ".join(filter(None, (steps, progress.note)))
+
+
+def _value(job: Job, name: str) -> str:
+    """The value of a hyperparameter; empty where it was not searched yet."""
+    return told(job.hyperparameters[name]) if name in job.hyperparameters else ""
+
+
+def _best(study: Study) -> dict[str, Any] | None:
+    """What would be recommended now, with what is expected of it; None where nothing would be."""
+    try:
+        advice = study.recommend()
+    except NothingToRecommend:
+        return None
+    return {
+        "trial": advice.record.job.id,
+        "tried": advice.tried,
+        "score": advice.score.balanced,
+        "feasible": advice.score.feasible,
+        "shares": dict(advice.mixture),
+    }
 
 
 def _running(study: Study, record: Record) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +12,21 @@ from objectives.base import Measurement
 from objectives.data import ORDER, DataPolicy, Finding
 from objectives.domain import Domain
 from objectives.errors import MixtureError, OptionsError, ResultError, ScoreError
-from objectives.metrics import KINDS, Comparison
+from objectives.metrics import KINDS
 from objectives.mixture import Mixture
 from objectives.scorer import Balance, Metric
 from ratio_search.errors import SpaceError, SpecError
+from ratio_search.group import Group
+from ratio_search.hyperparameters import Hyperparameter
+from ratio_search.judged import measured_metric, told_metric, unknown
+from ratio_search.searched import hyperparameters, longest_run
 from ratio_search.space import SimplexSpace
 from ratio_search.study_file import (
     DataSection,
     DomainSection,
     KeepSection,
-    MetricSection,
     SearchSection,
+    StorageKind,
     StudyFile,
     parse,
     read,
@@ -48,7 +51,9 @@ class StudySpec:
         baseline: whether the untuned model is evaluated as the reference.
         search: how many trials, how many at a time, and the seed.
         hours: wall-clock hours that drivers may spend on the study, over all resumes; None for no limit.
+        hyperparameters: what is searched beside the shares, by name.
         keep: which trials' artefacts stay on disk.
+        storage: where the study is kept.
         text: the file as it was written.
     """
 
@@ -63,7 +68,9 @@ class StudySpec:
     baseline: bool
     search: SearchSection
     hours: float | None
+    hyperparameters: Mapping[str, Hyperparameter]
     keep: KeepSection
+    storage: StorageKind
     text: str
 
     @classmethod
@@ -95,31 +102,39 @@ class StudySpec:
 
     @classmethod
     def _of(cls, file: StudyFile, root: Path, text: str) -> Self:
-        domains = tuple(_domain(name, section, root) for name, section in file.domains.items())
+        backend = _backend(file.objective)
+        elsewhere = backend.ELSEWHERE
+        domains = tuple(_domain(name, section, root, elsewhere) for name, section in file.domains.items())
         mixed = [domain.name for domain in domains if domain.mixed]
         if len(mixed) < 2:
             found = f"only {mixed[0]!r}" if mixed else "none"
-            raise SpecError(f"domains: expected at least two domains with train files to mix, found {found}")
+            files = "train files" if not elsewhere else "train files, or without any,"
+            raise SpecError(f"domains: expected at least two domains with {files} to mix, found {found}")
+        make_metric = told_metric if elsewhere else measured_metric
+        metrics = tuple(make_metric(i, section, domains) for i, section in enumerate(file.metrics))
         spec = cls(
             name=file.name,
             root=root,
             domains=domains,
-            current=_current(file.current, mixed),
-            backend=_backend(file.objective),
-            metrics=tuple(_metric(i, m, domains) for i, m in enumerate(file.metrics)),
+            current=_current(file.current, mixed, "domain with a share" if elsewhere else "domain with train files"),
+            backend=backend,
+            metrics=metrics,
             balance=Balance(kind=file.balance.kind, mean=file.balance.mean),
             data=_data(file.data),
-            baseline=file.baseline,
+            baseline=_baseline(file.baseline, metrics, elsewhere),
             search=file.search,
             hours=file.budget.hours,
+            hyperparameters=hyperparameters(file.search.hyperparameters, backend),
             keep=file.keep,
+            storage=file.storage,
             text=text,
         )
+        spec._check_storage()
         spec._check_metrics()
         try:
             _ = spec.space
         except SpaceError as error:
-            raise SpecError(f"domains.*.share: {error}") from error
+            raise SpecError(f"{error.at or 'domains.*.share'}: {error}") from error
         return spec
 
     @property
@@ -130,7 +145,25 @@ class StudySpec:
     @property
     def space(self) -> SimplexSpace:
         """The mixtures that the stated bounds allow; how far the data goes is `Repetition`'s affair."""
-        return SimplexSpace.of({d.name: (d.lower, d.upper) for d in self.mixed})
+        return self.space_within({d.name: (d.lower, d.upper) for d in self.mixed})
+
+    def space_within(self, bounds: Mapping[str, tuple[float, float]]) -> SimplexSpace:
+        """The mixtures that keep bounds, and all that `search.space` asks.
+
+        Args:
+            bounds: (lowest, highest) share of each mixed domain.
+
+        Raises:
+            SpaceError: they leave nothing to search.
+        """
+        asked = self.search.space
+        groups = [Group.of(name, g.domains, g.share, g.proportions) for name, g in asked.groups.items()]
+        return SimplexSpace.of(bounds, groups=groups, at_most=asked.at_most, grid=asked.grid)
+
+    @property
+    def train_rows(self) -> int | None:
+        """Rows that the longest job trains on, repeats counted; None where the trainer decides."""
+        return longest_run(self.backend, self.hyperparameters)
 
     @property
     def blueprint(self) -> Blueprint:
@@ -144,8 +177,9 @@ class StudySpec:
             labelled: each tested domain, with whether all of its test rows have labels.
 
         Raises:
-            SpecError: it cannot.
+            SpecError, DataError, OptionsError: it cannot.
         """
+        self.backend.check_asked(self.domains, self.root, metrics=self.metrics, baseline=self.baseline)
         produced = self.backend.produces(labelled)
         for i, metric in enumerate(self.metrics):
             if produced is None or metric.name in produced:
@@ -214,7 +248,13 @@ class StudySpec:
                 },
             },
             "baseline": self.baseline,
-            "search": {"trials": self.search.trials, "parallel": self.search.parallel},
+            "search": {
+                "trials": self.search.trials,
+                "parallel": self.search.parallel,
+                "sampler": self.search.sampler.value,
+                "hyperparameters": {name: of.to_json() for name, of in self.hyperparameters.items()} or None,
+                "space": self.search.space.model_dump(mode="json", exclude_defaults=True) or None,
+            },
             "budget": {"hours": self.hours},
             "keep": self.keep.model_dump(mode="json"),
         }
@@ -225,13 +265,21 @@ class StudySpec:
         by = {Finding.NEAR_LEAKAGE: self.data.near, Finding.ACROSS_DOMAINS: [domain.name for domain in self.mixed]}
         return {finding.value: by.get(finding, True) for finding in sorted(self.data.drops)}
 
+    def _check_storage(self) -> None:
+        if self.storage is StorageKind.MEMORY and not self.backend.EXTERNAL:
+            raise SpecError(
+                f"storage: found memory, but trials of objective {self.backend.kind!r} run in the study's folder; "
+                "expected sqlite, or an objective of kind external, whose trials the caller runs"
+            )
+
     def _check_metrics(self) -> None:
         names = [metric.name for metric in self.metrics]
         for i, name in enumerate(names):
             if name in names[:i]:
                 raise SpecError(f"metrics[{i}].name: {name!r} stands here twice; remove one")
         if not any(metric.weight > 0 for metric in self.metrics):
-            raise SpecError("metrics: expected at least one with a weight above 0, of a domain with train files")
+            whose = "" if self.backend.ELSEWHERE else ", of a domain with train files"
+            raise SpecError(f"metrics: expected at least one with a weight above 0{whose}")
         if not self.baseline:
             missing = [name for name, m in zip(names, self.metrics, strict=True) if m.reference is None]
             if missing:
@@ -241,11 +289,12 @@ class StudySpec:
                 )
 
 
-def _domain(name: str, section: DomainSection, root: Path) -> Domain:
+def _domain(name: str, section: DomainSection, root: Path, external: bool) -> Domain:
     at = f"domains.{name}"
-    if not section.train and not section.test:
+    elsewhere = external and not (section.train or section.test or section.final)
+    if not section.train and not section.test and not elsewhere:
         raise SpecError(f"{at}: expected train files, or test files to watch; found neither")
-    if not section.train and section.share is not None:
+    if not section.train and section.share is not None and not elsewhere:
         raise SpecError(f"{at}.share: a domain without train files has no share; remove it, or add train files")
     if not section.train and section.max_epochs is not None:
         raise SpecError(
@@ -260,6 +309,7 @@ def _domain(name: str, section: DomainSection, root: Path) -> Domain:
         lower=lower,
         upper=upper,
         max_epochs=section.max_epochs,
+        elsewhere=elsewhere,
     )
 
 
@@ -287,12 +337,12 @@ def _paths(root: Path, files: Sequence[str], at: str) -> tuple[Path, ...]:
         raise SpecError(f"{at}: found {', '.join(files)}, but '~' leads to no home folder; write it out") from error
 
 
-def _current(shares: Mapping[str, float] | None, mixed: Sequence[str]) -> Mixture | None:
+def _current(shares: Mapping[str, float] | None, mixed: Sequence[str], what: str) -> Mixture | None:
     if shares is None:
         return None
     for name in shares:
         if name not in mixed:
-            raise SpecError(f"current.{name}: {_unknown(name, mixed, 'domain with train files')}")
+            raise SpecError(f"current.{name}: {unknown(name, mixed, what)}")
     try:
         return Mixture.of({name: shares.get(name, 0.0) for name in mixed})
     except MixtureError as error:
@@ -310,52 +360,8 @@ def _backend(settings: Mapping[str, Any]) -> Backend:
     return validated(model, settings, at="objective")
 
 
-def _metric(position: int, section: MetricSection, domains: Sequence[Domain]) -> Metric:
-    at = f"metrics[{position}]"
-    domain_name, slash, short = section.name.partition("/")
-    if not slash or not short:
-        raise SpecError(f"{at}.name: expected '<domain>/<metric>', found {section.name!r}")
-    domain = next((d for d in domains if d.name == domain_name), None)
-    if domain is None:
-        raise SpecError(f"{at}.name: {_unknown(domain_name, [d.name for d in domains])}")
-    if not domain.test:
-        raise SpecError(
-            f"{at}.name: {section.name!r} needs test files to be measured on; add domains.{domain_name}.test"
-        )
-    kind = KINDS.get(short)
-    if kind is None and (section.goal is None or section.scale is None):
-        near = difflib.get_close_matches(short, KINDS, n=1)
-        hint = f"did you mean '{domain_name}/{near[0]}'? " if near else ""
-        raise SpecError(
-            f"{at}.name: {short!r} is not a known metric; {hint}known are {', '.join(KINDS)}; "
-            "a metric of your own must state its goal and scale"
-        )
-    if not domain.mixed and section.weight:
-        raise SpecError(
-            f"{at}.weight: {domain_name!r} has no train files, so it can only be guarded; remove the weight"
-        )
-    own_scale = section.scale is not None
-    goal = section.goal or (kind.goal if kind is not None else None)
-    assert goal is not None
-    metric = Metric(
-        name=section.name,
-        goal=goal,
-        comparison=Comparison.DIFFERENCE if kind is None or own_scale else kind.comparison,
-        scale=section.scale if section.scale is not None else 1.0,
-        weight=(1.0 if section.weight is None else section.weight) if domain.mixed else 0.0,
-        reference=section.reference,
-        guard=section.guard,
-        upper=None if kind is None or own_scale else kind.upper,
-    )
-    if metric.reference is not None:
-        try:
-            metric.check(metric.reference)
-        except ScoreError as error:
-            raise SpecError(f"{at}.reference: {error}") from error
-    return metric
-
-
-def _unknown(name: str, known: Sequence[str], what: str = "domain") -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-    return f"{name!r} is no {what}; {hint}"
+def _baseline(stated: bool | None, metrics: Sequence[Metric], external: bool) -> bool:
+    """Whether the untuned model is evaluated; whoever runs trials elsewhere is asked for it only where it is needed."""
+    if stated is not None:
+        return stated
+    return not external or any(metric.reference is None for metric in metrics)

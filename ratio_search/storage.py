@@ -1,4 +1,4 @@
-"""Where a study is kept: its folder, and the database in it.
+"""Where a study is kept: in a folder with a database, or in memory.
 
 Only this module knows the names of the files in a study's folder:
 
@@ -27,7 +27,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 import sqlalchemy
@@ -48,6 +48,106 @@ BUSY_TIMEOUT_S = 60
 """How long a database call waits for another process's write before it fails."""
 
 
+class StudyHome(Protocol):
+    """Where a study is kept."""
+
+    @property
+    def place(self) -> str:
+        """What to call it in errors."""
+        ...
+
+    @property
+    def exists(self) -> bool:
+        """Whether a study is there."""
+        ...
+
+    def make(self, study_file: str, charter: Charter, directions: Mapping[str, StudyDirection]) -> None:
+        """Makes all that a new study needs; it appears complete or not at all.
+
+        Args:
+            study_file: its text.
+            charter: what is settled with it.
+            directions: the judged metrics, in order, and which way each is to go.
+
+        Raises:
+            StudyError: it cannot be made.
+        """
+        ...
+
+    def charter(self) -> Charter:
+        """What was settled when the study began.
+
+        Raises:
+            StudyError: there is no study, or it is damaged.
+        """
+        ...
+
+    def storage(self) -> optuna.storages.BaseStorage:
+        """The study's trials.
+
+        Raises:
+            StudyError: they are damaged, or not there.
+        """
+        ...
+
+    def attempt(self, job: Job) -> Attempt:
+        """The given try at a job, going on from the last one that left a checkpoint."""
+        ...
+
+    def log(self, event: str, **details: Any) -> None:
+        """Adds a line to the study's history."""
+        ...
+
+
+class StudyMemory:
+    """A study that is kept in this process, and ends with it. It writes nothing."""
+
+    NOWHERE = Path(os.devnull)
+    """Below it there is no file, and none can be made."""
+
+    def __init__(self, name: str) -> None:
+        """Prepares room for a study.
+
+        Args:
+            name: the study's.
+        """
+        self._name = name
+        self._charter: Charter | None = None
+        self._storage = optuna.storages.InMemoryStorage()
+
+    @property
+    def place(self) -> str:
+        """What to call it in errors."""
+        return f"study {self._name!r} in memory"
+
+    @property
+    def exists(self) -> bool:
+        """Whether the study was made."""
+        return self._charter is not None
+
+    def make(self, study_file: str, charter: Charter, directions: Mapping[str, StudyDirection]) -> None:
+        """Makes all that a new study needs, but keeps no study file; see `StudyHome.make`."""
+        assert not self.exists
+        _create_studies(self._storage, self._name, directions)
+        self._charter = charter
+
+    def charter(self) -> Charter:
+        """What was settled when the study began."""
+        assert self._charter is not None, "make comes first"
+        return self._charter
+
+    def storage(self) -> optuna.storages.InMemoryStorage:
+        """The study's trials."""
+        return self._storage
+
+    def attempt(self, job: Job) -> Attempt:
+        """The try at a job, with a folder that can never be there."""
+        return Attempt(job=job, folder=self.NOWHERE / "jobs" / job.id / f"attempt-{job.attempt}")
+
+    def log(self, event: str, **details: Any) -> None:
+        """Keeps no history."""
+
+
 @dataclass(frozen=True, slots=True)
 class StudyFolder:
     """A study's folder and the names in it.
@@ -57,6 +157,11 @@ class StudyFolder:
     """
 
     path: Path
+
+    @property
+    def place(self) -> str:
+        """What to call it in errors."""
+        return str(self.path)
 
     @property
     def study_file(self) -> Path:
@@ -114,16 +219,9 @@ class StudyFolder:
             raise StudyError(f"{self.manifest_file}: {error}") from error
 
     def make(self, study_file: str, charter: Charter, directions: Mapping[str, StudyDirection]) -> None:
-        """Makes the folder with all that a new study needs; it appears complete or not at all.
-
-        Args:
-            study_file: its text.
-            charter: what is settled with it.
-            directions: the judged metrics, in order, and which way each is to go.
-
-        Raises:
-            StudyError: it cannot be made.
-        """
+        """Makes the folder with all that a new study needs; see `StudyHome.make`."""
+        if self.path.exists():
+            raise StudyError(f"{self.path}: is there but holds no study; move it away, or choose another name")
         # The dot hides it from everybody else.
         partial = StudyFolder(self.path.with_name(f".{self.path.name}.{os.getpid()}.partial"))
         shutil.rmtree(partial.path, ignore_errors=True)
@@ -141,12 +239,7 @@ class StudyFolder:
     def _create_database(self, name: str, directions: Mapping[str, StudyDirection]) -> None:
         storage = self.create_storage()
         try:
-            trials = optuna.create_study(study_name=name, storage=storage, directions=list(directions.values()))
-            with warnings.catch_warnings():
-                # Experimental by Optuna's label; it only tells Optuna's own tools what to call the values.
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                trials.set_metric_names(list(directions))
-            optuna.create_study(study_name=f"{name}/reference", storage=storage)
+            _create_studies(storage, name, directions)
         finally:
             storage.remove_session()
             storage.engine.dispose()
@@ -184,6 +277,16 @@ class StudyFolder:
         with contextlib.closing(sqlite3.connect(self.database)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
         return _open(self.database)
+
+
+def _create_studies(storage: optuna.storages.BaseStorage, name: str, directions: Mapping[str, StudyDirection]) -> None:
+    """Makes Optuna's studies of a study: its trials, and the reference runs beside them."""
+    trials = optuna.create_study(study_name=name, storage=storage, directions=list(directions.values()))
+    with warnings.catch_warnings():
+        # Experimental by Optuna's label; it only tells Optuna's own tools what to call the values.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        trials.set_metric_names(list(directions))
+    optuna.create_study(study_name=f"{name}/reference", storage=storage)
 
 
 def _open(database: Path) -> optuna.storages.RDBStorage:

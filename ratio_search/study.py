@@ -7,28 +7,43 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import optuna
 from optuna.study import StudyDirection
 
 from objectives.attempt import Attempt, Failure, FailureKind
-from objectives.base import Job, JobKind, Measurement, Seeds
+from objectives.base import Job, JobKind, Measurement
 from objectives.errors import ResultError
 from objectives.metrics import Goal
 from objectives.scorer import Score, Scorer
+from ratio_search.adviser import advise
 from ratio_search.anchors import anchors
 from ratio_search.charter import Charter
+from ratio_search.distributions import incompatible
 from ratio_search.errors import IdentityError, NothingToRecommend, StudyError
+from ratio_search.evidence import Evidence
 from ratio_search.identity import differences, listed
-from ratio_search.jobs import ATTEMPT, FAILURE, LOSSES, MEASUREMENT, Jobs
+from ratio_search.jobs import Jobs
 from ratio_search.manifest import Manifest
+from ratio_search.past_runs import Imported, PastRuns
+from ratio_search.points import PointSpace
 from ratio_search.recommendation import Recommendation
 from ratio_search.record import JobState, Record
 from ratio_search.repetition import possible_space
 from ratio_search.sampler import SimplexSampler
+from ratio_search.searched import usual
+from ratio_search.simplex_gp import SimplexGP
 from ratio_search.space import SAME
 from ratio_search.spec import StudySpec
-from ratio_search.storage import StudyFolder
-from ratio_search.study_file import SearchSection, read, validated
+from ratio_search.storage import StudyFolder, StudyHome, StudyMemory
+from ratio_search.strategies import strategy
+from ratio_search.strategy import SamplerKind, check_installed
+from ratio_search.study_file import SearchSection, StorageKind, read, validated
+from ratio_search.threads import one_thread
+from ratio_search.trial import ATTEMPT, FAILURE, LOSSES, MEASUREMENT
+
+MODEL_FROM = 3
+"""Finished trials, at least, that a model of the metrics is trusted with a recommendation for."""
 
 MAX_LOSSES = 3
 """Attempts of one job that may be lost to the infrastructure before the job counts as failed."""
@@ -47,27 +62,35 @@ class Study:
 
     Attributes:
         spec: what the study is.
-        folder: where it is kept.
+        home: where it is kept.
         manifest: what its data was when it began.
         space: the mixtures that it may try.
     """
 
-    def __init__(self, spec: StudySpec, folder: StudyFolder, manifest: Manifest) -> None:
+    def __init__(self, spec: StudySpec, home: StudyHome, manifest: Manifest) -> None:
         self.spec = spec
-        self.folder = folder
+        self.home = home
         self.manifest = manifest
-        storage = folder.storage()
+        storage = home.storage()
         domains = [domain.name for domain in spec.mixed]
         self.space = possible_space(spec, manifest)
         self._anchors = anchors(self.space, manifest.natural, spec.current)
-        self._sampler = SimplexSampler(self.space, anchors=self._anchors, seed=spec.search.seed)
+        self._points = points = PointSpace(simplex=self.space, hyperparameters=spec.hyperparameters)
+        self._model = SimplexGP(points, seed=spec.search.seed)
+        ours = spec.search.sampler is SamplerKind.SIMPLEX_GP
+        self._sampler = SimplexSampler(
+            points,
+            self._model if ours else strategy(spec.search.sampler, points, seed=spec.search.seed),
+            anchors=self._anchors,
+            settings=usual(spec.hyperparameters, spec.backend),
+        )
         try:
             self._optuna = optuna.load_study(study_name=spec.name, storage=storage, sampler=self._sampler)
             references = optuna.load_study(study_name=f"{spec.name}/reference", storage=storage)
         except KeyError as error:
             raise StudyError(
-                f"{folder.database}: holds no study {spec.name!r}, though the folder is this study's; restore it from "
-                "a copy"
+                f"{self.folder.database}: holds no study {spec.name!r}, though the folder is this study's; restore it "
+                "from a copy"
             ) from error
         self._trials = Jobs(self._optuna, storage, JobKind.TRIAL, domains)
         self._references = Jobs(references, storage, JobKind.BASELINE, domains)
@@ -77,22 +100,26 @@ class Study:
 
     @classmethod
     def create(cls, spec: StudySpec, runs: str | Path = "runs") -> Self:
-        """Makes a new study's folder; it appears complete or not at all.
+        """Makes a new study; its folder appears complete or not at all, and there is none where it is kept in memory.
+
+        Args:
+            spec: what the study is.
+            runs: folder that holds the folders of studies.
 
         Raises:
             StudyError: a study of this name is there; the message says how to go on.
             IdentityError: likewise, and it is not the same study; the differing paths are listed.
-            DataError, SpecError: the study's data cannot be used.
+            DataError, SpecError: the study's data cannot be used, or what its sampler needs is not installed.
         """
-        folder = StudyFolder(Path(runs) / spec.name)
+        check_installed(spec.search.sampler)
         charter = Charter.of(spec)
-        if folder.exists:
+        folder = StudyFolder(Path(runs) / spec.name)
+        home: StudyHome = StudyMemory(spec.name) if spec.storage is StorageKind.MEMORY else folder
+        if home.exists:
             raise cls._there_already(folder, spec, charter)
-        if folder.path.exists():
-            raise StudyError(f"{folder.path}: is there but holds no study; move it away, or choose another name")
-        folder.make(spec.text, charter, {metric.name: _DIRECTIONS[metric.goal] for metric in spec.metrics})
-        folder.log("created")
-        return cls(spec, folder, charter.manifest)
+        home.make(spec.text, charter, {metric.name: _DIRECTIONS[metric.goal] for metric in spec.metrics})
+        home.log("created")
+        return cls(spec, home, charter.manifest)
 
     @classmethod
     def open(cls, folder: str | Path | StudyFolder) -> Self:
@@ -106,6 +133,11 @@ class Study:
         folder = folder if isinstance(folder, StudyFolder) else StudyFolder(Path(folder))
         charter = folder.charter()
         spec = StudySpec.parse(read(folder.study_file), charter.root, source=str(folder.study_file))
+        if spec.storage is not StorageKind.SQLITE:
+            raise StudyError(
+                f"{folder.study_file}: storage: expected sqlite, which keeps this study, found {spec.storage}; put it "
+                "back"
+            )
         # Without these two the records could not even be read.
         before, now = (
             {key: side.get(key) for key in ("name", "domains")} for side in (charter.identity, spec.identity)
@@ -115,7 +147,40 @@ class Study:
                 f"{folder.study_file}: describes another study now, because this changed:\n{listed(differing)}\n"
                 "put it back, or launch a new study under another name"
             )
-        return cls(spec, folder, charter.manifest)
+        study = cls(spec, folder, charter.manifest)
+        study._check_hyperparameters()
+        return study
+
+    @classmethod
+    def reopen(cls, spec: StudySpec, runs: str | Path = "runs") -> Self | None:
+        """Opens the study that a study file describes; None where it was not made yet.
+
+        Args:
+            spec: of the study file.
+            runs: folder that holds the folders of studies.
+
+        Raises:
+            IdentityError: another study of this name is there; the differing paths are listed.
+            StudyError: it is damaged.
+        """
+        folder = StudyFolder(Path(runs) / spec.name)
+        if not folder.exists:
+            return None
+        charter = Charter.of(spec)
+        if differences(folder.charter().identity, charter.identity):
+            raise cls._there_already(folder, spec, charter)
+        return cls.open(folder)
+
+    def _check_hyperparameters(self) -> None:
+        """Checks that values of what is searched now can be kept beside those that were tried."""
+        differing = incompatible(self._trials.distributions, self.spec.hyperparameters)
+        if differing:
+            lines = [f"search.hyperparameters.{name}: {how}" for name, how in differing.items()]
+            raise IdentityError(
+                f"{self.home.place}: bounds and steps of a hyperparameter may change, but not its kind, its scale or "
+                f"its choices, once it was tried:\n{listed(lines)}\n"
+                "put it back, give it another name, or launch a new study"
+            )
 
     @classmethod
     def _there_already(cls, folder: StudyFolder, spec: StudySpec, charter: Charter) -> StudyError:
@@ -126,10 +191,8 @@ class Study:
                 f"{folder.path} holds another study of this name; it differs in:\n{listed(differing)}\n"
                 "give the new one another name, or remove that folder"
             )
-        message = (
-            f"{folder.path}: the study is already there; `ratio-search resume {folder.path}` goes on with it, "
-            "or give the new one another name"
-        )
+        how = f"Study.open({str(folder.path)!r})" if spec.backend.EXTERNAL else f"`ratio-search resume {folder.path}`"
+        message = f"{folder.path}: the study is already there; {how} goes on with it, or give the new one another name"
         changed = differences(cls.open(folder).spec.policy, spec.policy)
         if changed:
             message += f"\nits own study file, {folder.study_file}, says otherwise here:\n{listed(changed)}"
@@ -142,14 +205,25 @@ class Study:
             IdentityError: the data or the study file's identity changed; the differing paths are listed.
             DataError: data can no longer be read.
         """
-        differing = differences(self.folder.charter().identity, Charter.of(self.spec).identity)
+        differing = differences(self.home.charter().identity, Charter.of(self.spec).identity)
         if differing:
             raise IdentityError(
-                f"{self.folder.path}: results would no longer be comparable, because this changed:\n"
+                f"{self.home.place}: results would no longer be comparable, because this changed:\n"
                 f"{listed(differing)}\nput it back, or launch a new study under another name"
             )
 
     # Reading
+
+    @property
+    def folder(self) -> StudyFolder:
+        """The folder that the study is kept in.
+
+        Raises:
+            StudyError: it has none.
+        """
+        if not isinstance(self.home, StudyFolder):
+            raise StudyError(f"{self.home.place}: has no folder; state storage: sqlite in the study file for one")
+        return self.home
 
     def records(self) -> list[Record]:
         """All trials, in order."""
@@ -182,8 +256,10 @@ class Study:
         return sorted(scored, key=lambda pair: (self.allows(pair[0]), pair[1]), reverse=True)
 
     def allows(self, record: Record) -> bool:
-        """Whether a trial's mixture keeps the bounds of now, which may have changed since it was run."""
-        return record.job.mixture is not None and record.job.mixture in self.space
+        """Whether a trial keeps the bounds of now, which may have changed since it was run."""
+        values = record.job.hyperparameters
+        kept = all(values[name] in of for name, of in self.spec.hyperparameters.items() if name in values)
+        return kept and record.job.mixture is not None and record.job.mixture in self.space
 
     def anchor(self, record: Record) -> str | None:
         """The name of the anchor that a trial is or was; None for any other trial."""
@@ -206,27 +282,33 @@ class Study:
         if not ranking or scorer is None:
             missing = "no finished trial" if scorer is not None else "no finished baseline to compare with"
             raise NothingToRecommend(
-                f"study {self.spec.name!r} has {missing} yet, so there is nothing to recommend; "
-                f"`ratio-search resume {self.folder.path}` goes on with it"
+                f"study {self.spec.name!r} has {missing} yet, so there is nothing to recommend; {self._further}"
             )
-        record, score = ranking[0]
-        assert record.job.mixture is not None
-        if not self.allows(record):
+        allowed = {record.number: record for record, _ in ranking if self.allows(record)}
+        if not allowed:
             raise NothingToRecommend(
                 f"none of the {len(ranking)} finished trials of study {self.spec.name!r} keeps the bounds that its "
                 "file now states; resume it with more trials, or widen the bounds"
             )
-        return Recommendation(
-            mixture=record.job.mixture,
-            record=record,
-            score=score,
-            scorer=scorer,
-            considered=sum(self.allows(record) for record, _ in ranking),
-        )
+        evidence = Evidence.of(self.records(), scorer, self._points)
+        # A trial without a value of what is searched by now is nothing that a model of it could learn from.
+        if evidence.complete < MODEL_FROM or not set(evidence.numbers) & set(allowed):
+            return Recommendation.of_best(*ranking[0], scorer=scorer, considered=len(allowed))
+        outlook = self._model.outlook(evidence, scorer)
+        rng = np.random.default_rng([self.spec.search.seed, len(evidence.measured)])
+        with one_thread():
+            return advise(outlook, allowed, scorer, self._points, rng)
+
+    @property
+    def _further(self) -> str:
+        """How to go on with the study, in words."""
+        if self.spec.backend.EXTERNAL:
+            return "ask for jobs and tell what they measured"
+        return f"`ratio-search resume {self.home.place}` goes on with it"
 
     @property
     def complete(self) -> int:
-        """Finished fine-tunes, which `search.trials` counts."""
+        """Finished fine-tunes, which `search.trials` counts; not those that were imported."""
         return self._trials.count(JobState.COMPLETE)
 
     @property
@@ -243,18 +325,19 @@ class Study:
 
     def attempt(self, job: Job) -> Attempt:
         """The job with the folder that its attempt runs in."""
-        return self.folder.attempt(job)
+        return self.home.attempt(job)
 
     # Changing: one process at a time
 
     def ask(self) -> Job | None:
         """The next new job, its intent stored: the baseline first, then trials; None when enough are asked for."""
-        seeds = Seeds.of(self.spec.search.seed, replicate=0)
+        seed = self.spec.search.seed
         if self.spec.baseline and not self._references.count(JobState.COMPLETE, JobState.RUNNING):
-            return self._references.add(lambda trial: "baseline", seeds)
+            return self._references.add(lambda trial: None, seed)
         if self._trials.count(JobState.COMPLETE, JobState.RUNNING) >= self.spec.search.trials:
             return None
-        return self._trials.add(self._sampler.suggest, seeds)
+        self._sampler.scorer, self._sampler.trials = self.scorer(), self.spec.search.trials
+        return self._trials.add(self._sampler.suggest, seed)
 
     def unfinished(self) -> list[Job]:
         """Settles what a dead driver left open, and gives the jobs that need another attempt.
@@ -387,8 +470,41 @@ class Study:
         self._sampler.forgiven = frozenset(record.number for record in self._trials.records(JobState.FAILED))
         last = self._optuna.user_attrs.get(POLICY, self.spec.policy)
         changed = differences(last, self.spec.policy)
-        self.folder.log("started", **({"policy_changed": changed} if changed else {}))
+        self.home.log("started", **({"policy_changed": changed} if changed else {}))
         self._optuna.set_user_attr(POLICY, self.spec.policy)
+
+    def import_runs(self, source: str | Path | PastRuns) -> Imported:
+        """Adds runs from elsewhere as finished trials, which are learned from but do not count as the study's own.
+
+        Those that the study has already are left alone, so that the same file may be imported again.
+
+        Args:
+            source: a CSV file, or the runs that were read from one.
+
+        Raises:
+            DataError: anything in the file is wrong; then nothing is imported.
+        """
+        runs = source if isinstance(source, PastRuns) else PastRuns.read(source, self.spec)
+        judged = self._optuna.metric_names or ()
+        # By what was measured, as few runs have all values in common.
+        known: dict[tuple[float, ...], list[Record]] = {}
+        for record in self._trials.records(JobState.COMPLETE):
+            known.setdefault(tuple(record.values[name] for name in judged), []).append(record)
+        added = []
+        for run in runs.runs:
+            values = tuple(run.values[name] for name in judged)
+            alike = known.setdefault(values, [])
+            if not any(map(run.same, alike)):
+                added.append(self._trials.take(run, self.spec.hyperparameters, values, self.spec.search.seed))
+                alike.append(added[-1])
+        found = Imported(
+            source=runs,
+            added=tuple(added),
+            already=len(runs.runs) - len(added),
+            outside=sum(not self.allows(record) for record in added),
+        )
+        self.home.log("imported", file=str(runs.path), runs=len(added), already=found.already)
+        return found
 
     def _open(self, job_id: str) -> tuple[Jobs, Record]:
         for jobs in (self._references, self._trials):

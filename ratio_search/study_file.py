@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import enum
+import math
 import re
 import reprlib
 from pathlib import Path
@@ -16,6 +18,7 @@ from objectives.data import Action, Weigh
 from objectives.metrics import Goal
 from objectives.scorer import BalanceKind
 from ratio_search.errors import SpecError
+from ratio_search.strategy import SamplerKind
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -51,6 +54,12 @@ def _files(value: Any) -> Any:
     return paths
 
 
+def _members(value: Any) -> Any:
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"expected a list of one or more domains, found {shown(value)}")
+    return value
+
+
 def _bounds(value: Any) -> Any:
     pair = value if isinstance(value, list) else [value, value]
     numbers = [n for n in pair if isinstance(n, int | float) and not isinstance(n, bool)]
@@ -68,7 +77,29 @@ def _not_drop(value: Action) -> Action:
     return value
 
 
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"expected a finite number, found {shown(value)}")
+    return value
+
+
+def _choices(value: Any) -> Any:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list of values, found {shown(value)}")
+    for choice in value:
+        if not isinstance(choice, int | float | str) or (isinstance(choice, float) and not math.isfinite(choice)):
+            raise ValueError(f"expected text, finite numbers, true or false, found {shown(choice)}")
+    return value
+
+
+def _hyperparameter_name(value: Any) -> Any:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
+        raise ValueError(f"expected a name of letters, digits, '_', '.' and '-', found {shown(value)}")
+    return value
+
+
 Name = Annotated[str, BeforeValidator(_plain_name)]
+HyperparameterName = Annotated[str, BeforeValidator(_hyperparameter_name)]
 Files = Annotated[tuple[str, ...], BeforeValidator(_files)]
 # Strict, so that neither text nor true and false pass for numbers.
 Whole = Annotated[int, Field(strict=True)]
@@ -132,18 +163,57 @@ class DataSection(Section):
     audit: AuditSection = AuditSection()
 
 
+class GroupSection(Section):
+    """One entry of `search.space.groups`: its domains, bounds on their sum, and weights that settle the rest."""
+
+    domains: Annotated[tuple[str, ...], BeforeValidator(_members)]
+    share: Annotated[tuple[float, float], BeforeValidator(_bounds)] = (0.0, 1.0)
+    proportions: dict[str, Annotated[Finite, Field(gt=0)]] | None = None
+
+
+class SpaceSection(Section):
+    """`search.space`: what is asked of mixtures beside the bounds of each domain's share."""
+
+    groups: dict[Name, GroupSection] = {}
+    grid: Annotated[Finite, Field(gt=0)] | None = None
+    at_most: Annotated[Whole, Field(ge=1)] | None = None
+
+
+class HyperparameterSection(Section):
+    """One entry of `search.hyperparameters`: a range of numbers, or choices."""
+
+    low: Annotated[int | float, BeforeValidator(_number)] | None = None
+    high: Annotated[int | float, BeforeValidator(_number)] | None = None
+    step: Annotated[Whole, Field(ge=1)] | None = None
+    log: Annotated[bool, Field(strict=True)] = False
+    whole: Annotated[bool, Field(strict=True)] | None = None
+    choices: Annotated[tuple[int | float | str | bool, ...], BeforeValidator(_choices)] | None = None
+
+
 class SearchSection(Section):
-    """`search`: how many fine-tunes, how many at a time, and the seed of every random draw."""
+    """`search`: how many fine-tunes, how many at a time, the seed of every random draw, and who chooses mixtures."""
 
     trials: Annotated[Whole, Field(ge=1)] = 24
     parallel: Annotated[Whole, Field(ge=1)] = 2
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
+    sampler: SamplerKind = SamplerKind.SIMPLEX_GP
+    hyperparameters: dict[HyperparameterName, HyperparameterSection] = {}
+    space: SpaceSection = SpaceSection()
 
 
 class BudgetSection(Section):
     """`budget`: what may be spent beside the number of trials."""
 
     hours: Annotated[Finite, Field(gt=0)] | None = None
+
+
+class StorageKind(enum.StrEnum):
+    """Where a study is kept."""
+
+    SQLITE = "sqlite"
+    """In a folder of its own, with a database."""
+    MEMORY = "memory"
+    """In this process alone: it ends with it."""
 
 
 class KeepSection(Section):
@@ -161,12 +231,13 @@ class StudyFile(Section):
     objective: dict[str, Any]
     metrics: tuple[MetricSection, ...]
     current: dict[str, Share] | None = None
-    baseline: Annotated[bool, Field(strict=True)] = True
+    baseline: Annotated[bool, Field(strict=True)] | None = None
     balance: BalanceSection = BalanceSection()
     data: DataSection = DataSection()
     search: SearchSection = SearchSection()
     budget: BudgetSection = BudgetSection()
     keep: KeepSection = KeepSection()
+    storage: StorageKind = StorageKind.SQLITE
 
 
 class _Loader(yaml.SafeLoader):
@@ -257,8 +328,18 @@ def validated(model: type[Model], data: Any, at: str = "") -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(model, detail, at) for detail in error.errors(include_url=False)]
-        raise SpecError("\n".join(lines)) from None
+        raise SpecError(explained(model, error, at)) from None
+
+
+def explained(model: type[BaseModel], error: ValidationError, at: str) -> str:
+    """What is wrong with plain data, each problem in one line with its dotted path.
+
+    Args:
+        model: what the data should be.
+        error: what pydantic says of it.
+        at: dotted path of the data in the file.
+    """
+    return "\n".join(_explain(model, detail, at) for detail in error.errors(include_url=False))
 
 
 _EXPECTED = {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from objectives.attempt import Attempt, Event
-from objectives.base import Job, JobKind, Seeds
+from objectives.base import Job, JobKind, Seeds, Value
 from objectives.mixture import Mixture
 from ratio_search.errors import SpecError
 from ratio_search.identity import differences
@@ -26,10 +26,16 @@ def train(recipe: Recipe, folder: Path, *, seed: int | None = None, final: bool 
         final: evaluate on the `final` files, which the search did not see, instead of the `test` files.
 
     Raises:
-        SpecError: the recipe's study file cannot be used here, or has no final files where they are asked for.
+        SpecError: the recipe's study file cannot be used here, its objective is trained with elsewhere, or it has no
+            final files where they are asked for.
         DataError, OptionsError: its data or its base model is not there.
     """
     spec = StudySpec.parse(recipe.study_file, Path(recipe.root), source="the recipe's study file")
+    if spec.backend.ELSEWHERE:
+        raise SpecError(
+            f"the recipe's trials were run elsewhere (objective.kind: {spec.backend.kind}), so there is no trainer "
+            "here; train with its shares where they were"
+        )
     spec.backend.check(spec.root)
     without = [domain.name for domain in spec.domains if domain.test and not domain.final]
     if final and without:
@@ -38,7 +44,8 @@ def train(recipe: Recipe, folder: Path, *, seed: int | None = None, final: bool 
             "to the study and export again, or evaluate on the test files"
         )
     seeds = recipe.seeds if seed is None else Seeds.of(seed, replicate=1)
-    yield from fine_tune(spec, recipe.mixture, folder, seeds=seeds, final=final)
+    values = recipe.hyperparameters
+    yield from fine_tune(spec, recipe.mixture, folder, seeds=seeds, final=final, hyperparameters=values)
 
 
 def changed_data(recipe: Recipe) -> list[str]:
@@ -51,11 +58,17 @@ def changed_data(recipe: Recipe) -> list[str]:
     spec = StudySpec.parse(recipe.study_file, Path(recipe.root), source="the recipe's study file")
     now = Manifest.of(spec).files
     before = {name: list(ingredient.sha256) for name, ingredient in recipe.ingredients.items()}
-    return differences(before, {name: list(now[name]["train"]) for name in before})
+    return differences(before, {name: list(now[name].get("train", ())) for name in before})
 
 
 def fine_tune(
-    spec: StudySpec, mixture: Mixture | None, folder: Path, *, seeds: Seeds, final: bool = False
+    spec: StudySpec,
+    mixture: Mixture | None,
+    folder: Path,
+    *,
+    seeds: Seeds,
+    final: bool = False,
+    hyperparameters: Mapping[str, Value] | None = None,
 ) -> Iterator[Event]:
     """Runs one fine-tune of a study outside its search, on any mixture; None evaluates the untuned model."""
     domains = spec.domains
@@ -64,5 +77,5 @@ def fine_tune(
         domains = tuple(dataclasses.replace(domain, test=domain.final, final=domain.test) for domain in domains)
     objective = dataclasses.replace(spec.blueprint, domains=domains).build()
     kind = JobKind.BASELINE if mixture is None else JobKind.TRIAL
-    job = Job(id=folder.name, kind=kind, mixture=mixture, seeds=seeds)
+    job = Job(id=folder.name, kind=kind, mixture=mixture, seeds=seeds, hyperparameters=hyperparameters or {})
     yield from Attempt(job=job, folder=folder).run(objective)

@@ -14,11 +14,13 @@ import typer.main
 from pydantic import BaseModel
 
 from objectives.backends.command import CommandBackend
+from objectives.backends.external import ExternalBackend
 from objectives.backends.hf import HfBackend
+from objectives.backends.replay import By, ReplayBackend
 from objectives.data import Format
 from ratio_search.cli import app
 from ratio_search.spec import StudySpec
-from ratio_search.study_file import AuditSection, DomainSection, MetricSection, StudyFile
+from ratio_search.study_file import AuditSection, DomainSection, HyperparameterSection, MetricSection, StudyFile
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("studies/**/*.md")])
@@ -54,9 +56,9 @@ def test_the_readme_names_every_command_with_its_arguments_and_options(name: str
     table = section("## Use it on your data")
     row = next((line for line in table.splitlines() if line.startswith(f"| `{name}")), None)
     assert row is not None, f"{name} is not in the table of commands"
+    arguments = [parameter.metavar for parameter in command.params if parameter.param_type_name == "argument"]
+    assert f"`{' '.join([name, *arguments])}`" in row
     for parameter in command.params:
-        if parameter.param_type_name == "argument":
-            assert f"`{name} {parameter.metavar}`" in row
         for option in parameter.opts:
             if option.startswith("--") and option != "--help":
                 assert option in table, f"{name} {option}"
@@ -72,7 +74,7 @@ def test_the_readme_names_every_key_of_a_study_file() -> None:
     nested = [field.annotation for field in StudyFile.model_fields.values()]
     sections = [model for model in nested if isinstance(model, type) and issubclass(model, BaseModel)]
     assert len(sections) == 5
-    models = [*sections, AuditSection, DomainSection, MetricSection, StudyFile]
+    models = [*sections, AuditSection, DomainSection, HyperparameterSection, MetricSection, StudyFile]
     wanted = set().union(*map(keys_of, models)) - {"domains"}
     assert wanted <= found, wanted - found
     assert "`domains.<name>`" in text
@@ -97,6 +99,26 @@ def test_the_readme_names_every_setting_of_the_hf_objective() -> None:
 def test_the_settings_of_the_command_objective_are_documented() -> None:
     text = (ROOT / "docs" / "command-objective.md").read_text(encoding="utf-8")
     assert keys_of(CommandBackend) - {"kind"} <= set(re.findall(r"\| `([a-z_0-9]+)` \|", text))
+
+
+def test_the_readme_names_every_setting_that_can_be_searched() -> None:
+    text = section("## The study file")
+    assert HfBackend.SEARCHED is not None
+    assert set(re.findall(r"`([a-z_.]+)`", text)) >= HfBackend.SEARCHED
+    assert keys_of(HyperparameterSection) <= set(re.findall(r"\b([a-z]+): ", text))
+
+
+def test_the_readme_names_every_setting_of_the_external_objective() -> None:
+    assert keys_of(ExternalBackend) - {"kind", "resources"} <= set(
+        re.findall(r"`([a-z_]+)`", section("### `objective: {kind: external}`"))
+    )
+
+
+def test_the_readme_names_every_setting_of_the_replay_objective() -> None:
+    assert keys_of(ReplayBackend) - {"kind", "resources", "by"} <= set(
+        re.findall(r"`([a-z_]+)`", section("### `objective: {kind: replay}`"))
+    )
+    assert {f"by: {by}" for by in By} <= set(re.findall(r"`(by: [a-z]+)`", section("### `objective: {kind: replay}`")))
 
 
 def test_the_readmes_study_file_is_valid() -> None:

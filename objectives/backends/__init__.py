@@ -15,7 +15,9 @@ __all__ = ["BACKENDS", "Backend", "Blueprint", "Resources", "load"]
 
 BACKENDS = {
     "command": "objectives.backends.command:CommandBackend",
+    "external": "objectives.backends.external:ExternalBackend",
     "hf": "objectives.backends.hf:HfBackend",
+    "replay": "objectives.backends.replay:ReplayBackend",
 }
 """Kind to `module:class` of its settings; the settings know how to build the objective."""
 

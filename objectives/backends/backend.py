@@ -6,14 +6,15 @@ import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from objectives.base import Objective
+from objectives.base import Objective, Value
 from objectives.data.audit import Capacity
 from objectives.data.policy import DEFAULT_POLICY, DataPolicy
 from objectives.domain import Domain
+from objectives.scorer import Metric
 
 
 class Resources(BaseModel):
@@ -36,6 +37,17 @@ class Backend(BaseModel, abc.ABC):
     POLICY: ClassVar[frozenset[str]] = frozenset({"resources"})
     """Keys that may change while a study runs, because no result depends on them."""
 
+    EXTERNAL: ClassVar[bool] = False
+    """Whether the caller runs the trials, through ask and tell."""
+
+    ELSEWHERE: ClassVar[bool] = False
+    """Whether trainer and data are elsewhere, so that nothing can be trained here: domains then need no files, and
+    metrics may have any names."""
+
+    SEARCHED: ClassVar[frozenset[str] | None] = None
+    """Keys whose values a search may choose, dotted where they are nested; None where any name may be searched, because
+    its values are only handed on with the job."""
+
     kind: str
     resources: Resources = Resources()
 
@@ -43,6 +55,30 @@ class Backend(BaseModel, abc.ABC):
     def train_rows(self) -> int | None:
         """Rows that one job trains on, repeats counted; None when the trainer decides."""
         return None
+
+    def with_hyperparameters(self, values: Mapping[str, Value]) -> Self:
+        """The settings of a job: a copy in which values that are searched replace the stated ones.
+
+        Args:
+            values: by key, dotted where it is nested, as `SEARCHED` has them.
+
+        Raises:
+            ValidationError: settings cannot have these values.
+        """
+        if self.SEARCHED is None or not values:
+            return self
+        return self.model_validate(self._replaced(values))
+
+    def _replaced(self, values: Mapping[str, Value]) -> dict[str, Any]:
+        """These settings as plain data, with other values at dotted keys."""
+        data = self.model_dump()
+        for key, value in values.items():
+            *sections, last = key.split(".")
+            place = data
+            for section in sections:
+                place = place[section]
+            place[last] = value
+        return data
 
     @property
     def rows_per_step(self) -> int | None:
@@ -74,6 +110,28 @@ class Backend(BaseModel, abc.ABC):
         Raises:
             OptionsError: they cannot; the message says why and what to do.
         """
+
+    def check_asked(self, domains: Sequence[Domain], root: Path, *, metrics: Sequence[Metric], baseline: bool) -> None:
+        """Finds out whether trials can report all that a study asks, where more than `produces` is known of it.
+
+        Args:
+            domains: what can be mixed and tested.
+            root: folder that relative paths refer to.
+            metrics: what is judged.
+            baseline: whether the untuned model is evaluated, too.
+
+        Raises:
+            DataError, OptionsError: they cannot; the message says why and what to do.
+        """
+
+    def remarks(self, domains: Sequence[Domain], root: Path) -> tuple[str, ...]:
+        """What a user should know before a study with these settings begins, a line each; it may take seconds.
+
+        Args:
+            domains: what can be mixed and tested.
+            root: folder that relative paths refer to.
+        """
+        return ()
 
     def fingerprint(self, root: Path) -> dict[str, str]:
         """What results depend on beside settings and data, such as a base model's content: name to digest.

@@ -37,6 +37,7 @@ jobs = st.builds(
     mixture=st.none() | mixtures,
     seeds=st.builds(Seeds, data=whole, training=whole),
     attempt=st.integers(1, 9),
+    hyperparameters=st.dictionaries(names, finite | st.integers() | st.booleans() | names, max_size=3),
 )
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -62,6 +63,13 @@ class TestJob:
     @given(jobs)
     def test_survives_json(self, job: Job) -> None:
         assert Job.from_json(json.loads(json.dumps(job.to_json(), allow_nan=False))) == job
+
+    def test_one_that_was_written_without_hyperparameters_has_none(self) -> None:
+        job = Job(id="trial-0000", kind=JobKind.TRIAL, mixture=Mixture.uniform("ab"), seeds=Seeds.of(0, 0))
+        data = job.to_json()
+        del data["hyperparameters"]
+        assert Job.from_json(data) == job
+        assert job.hyperparameters == {}
 
 
 class TestMeasurement:

@@ -4,13 +4,14 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectives.errors import ScoreError
 from objectives.metrics import Comparison, Goal
-from objectives.scorer import Balance, BalanceKind, Metric, Score, Scorer
+from objectives.scorer import GUARD_PRICE, TIE, Balance, BalanceKind, Metric, Score, Scorer
 
 ACCURACY = Metric(name="support/accuracy", goal=Goal.MAXIMIZE, upper=1.0)
 PERPLEXITY = Metric(name="legal/perplexity", goal=Goal.MINIMIZE, comparison=Comparison.LOG_RATIO)
@@ -215,3 +216,107 @@ def test_with_a_share_of_the_mean_raising_a_weight_can_lower_that_metric() -> No
     balance = Balance(kind=BalanceKind.WORST, mean=0.05)
     assert optimum(candidates, [None] * 3, [1.0, 1.0, 1.0], balance)[0] == 2.0
     assert optimum(candidates, [None] * 3, [4.0, 1.0, 1.0], balance)[0] == 1.0
+
+
+class TestValue:
+    @settings(deadline=None)
+    @given(st.floats(-3, 3), st.floats(0.1, 1e3), st.sampled_from([PERPLEXITY, LATENCY, plain("a/x", scale=0.1)]))
+    def test_it_is_the_value_that_has_the_gain(self, gain: float, reference: float, metric: Metric) -> None:
+        assert metric.gain(metric.value(gain, reference), reference) == pytest.approx(gain, abs=1e-9)
+
+    def test_no_gain_is_the_reference_itself(self) -> None:
+        assert PERPLEXITY.value(0.0, 3.7) == LATENCY.value(0.0, 3.7) == 3.7
+
+    def test_a_rate_stays_one(self) -> None:
+        assert (ACCURACY.value(0.25, 0.5), ACCURACY.value(0.75, 0.5), ACCURACY.value(-0.75, 0.5)) == (0.75, 1.0, 0.0)
+        error = dataclasses.replace(ACCURACY, goal=Goal.MINIMIZE)
+        assert (error.value(0.25, 0.5), error.value(0.75, 0.5), error.value(-0.75, 0.5)) == (0.25, 0.0, 1.0)
+
+    @pytest.mark.parametrize("gain", [-1e4, 1e4])
+    def test_what_is_out_of_all_proportion_is_still_a_value(self, gain: float) -> None:
+        found = PERPLEXITY.value(gain, 8.0)
+        assert PERPLEXITY.possible(found)
+        assert (found < 1e-100) == (gain > 0) != (found > 1e100)
+
+
+@pytest.mark.parametrize(
+    ("metric", "possible", "not_possible"),
+    [
+        (ACCURACY, [0.0, 0.5, 1.0], [-0.1, 1.1, math.nan]),
+        (PERPLEXITY, [1e-9, 1e9], [0.0, -1.0, math.inf]),
+        (LATENCY, [-1.0, 0.0, 1e9], [math.nan, -math.inf]),
+    ],
+)
+def test_a_metric_knows_what_it_can_be(metric: Metric, possible: list[float], not_possible: list[float]) -> None:
+    assert all(metric.possible(value) for value in possible)
+    assert not any(metric.possible(value) for value in not_possible)
+
+
+@st.composite
+def scorers(draw: st.DrawFn) -> Scorer:
+    """Any metrics with any weights, guards and balance, whose values have no limits."""
+    metrics = []
+    for i in range(draw(st.integers(1, 4))):
+        ratio = draw(st.booleans())
+        metrics.append(
+            Metric(
+                name=f"d/m{i}",
+                goal=draw(st.sampled_from(Goal)),
+                comparison=Comparison.LOG_RATIO if ratio else Comparison.DIFFERENCE,
+                scale=draw(st.sampled_from([0.5, 1.0, 20.0])),
+                weight=draw(st.sampled_from([0.0, 0.5, 1.0, 3.0])) if i else 1.0,
+                reference=draw(st.sampled_from([0.5, 8.0])),
+                guard=draw(st.none() | st.sampled_from([0.0, 0.25, 100.0])),
+            )
+        )
+    balance = Balance(kind=draw(st.sampled_from(BalanceKind)), mean=draw(st.sampled_from([0.0, 0.05, 1.0])))
+    return Scorer(metrics=metrics, balance=balance, baseline={})
+
+
+class TestUtility:
+    @settings(max_examples=100, deadline=None)
+    @given(scorers(), st.integers(0, 2**32 - 1))
+    def test_it_is_the_balanced_score_of_each_with_its_tie_and_its_price(self, scorer: Scorer, seed: int) -> None:
+        gains = np.random.default_rng(seed).standard_normal((len(scorer.metrics), 3, 4))
+        found = scorer.utility(gains)
+        assert found.shape == (3, 4)
+        for place in np.ndindex(3, 4):
+            values = {
+                metric.name: metric.value(float(own[place]), scorer.reference(metric))
+                for metric, own in zip(scorer.metrics, gains, strict=True)
+            }
+            score = scorer.score(values)
+            worth = score.balanced + TIE * score.mean
+            assert found[place] == pytest.approx(worth - GUARD_PRICE * score.shortfall, rel=1e-6, abs=1e-6)
+            if score.feasible:
+                assert found[place] == pytest.approx(worth, rel=1e-6, abs=1e-6)
+
+    @pytest.mark.parametrize("balance", [WORST, WEIGHTED, Balance(kind=BalanceKind.PARETO)])
+    def test_equals_are_decided_by_the_mean_and_nothing_else_is(self, balance: Balance) -> None:
+        scorer = Scorer(metrics=[plain("a/x"), plain("b/x")], balance=balance, baseline={})
+        low, high, more = scorer.utility(np.array([[0.25, 0.25, 0.26], [0.25, 0.75, 0.26]]))
+        assert low < high
+        assert (high < more) == (balance is not WEIGHTED)
+
+    def test_what_a_guard_lacks_costs_more_than_it_brings(self) -> None:
+        scorer = Scorer(metrics=[plain("a/x"), plain("b/x", weight=0.0, guard=0.25)], balance=WORST, baseline={})
+        kept, at, broken = scorer.utility(np.array([[0.5, 0.5, 1.0], [0.0, -0.25, -0.5]]))
+        assert kept == at > broken
+        assert scorer.price(np.array([[0.5, 0.5], [-0.25, -0.5]])) == pytest.approx([0.0, GUARD_PRICE / 4])
+
+    def test_a_guard_beyond_what_its_metric_can_be_costs_nothing(self) -> None:
+        metrics = [
+            dataclasses.replace(ACCURACY, reference=0.05, guard=0.1),
+            dataclasses.replace(PERPLEXITY, name="b/likelihood", goal=Goal.MAXIMIZE, reference=0.5, guard=0.5),
+        ]
+        scorer = Scorer(metrics=metrics, balance=WORST, baseline={})
+        assert scorer.guarded == (-math.inf, -math.inf)
+        assert scorer.price(np.array([[-9.0], [-9.0]])) == pytest.approx([0.0])
+
+    @pytest.mark.parametrize("mean", [0.0, 0.05])
+    def test_a_choice_from_the_front_is_made_as_by_the_worst(self, mean: float) -> None:
+        gains = [0.5, -0.25, 1.0]
+        worst, pareto = (
+            judged(*gains, balance=Balance(kind=kind, mean=mean)) for kind in (BalanceKind.WORST, BalanceKind.PARETO)
+        )
+        assert worst == pareto

@@ -53,3 +53,11 @@ def test_a_row_in_a_thousand_makes_two_of_them() -> None:
 def test_todays_mixture_may_name_its_domains_in_any_order() -> None:
     *_, current = anchors(FREE, ROWS, Mixture.of({"c": 0.2, "a": 0.3, "b": 0.5}))
     assert current.mixture["b"] == 0.5
+
+
+def test_there_are_no_natural_shares_where_the_size_of_a_domain_is_not_known() -> None:
+    today = mixture(0.5, 0.5, 0.0)
+    for known in ({}, {"a": 60, "b": 30}):
+        assert [anchor.name for anchor in anchors(FREE, known, today)] == ["uniform", "current"]
+    [only] = anchors(FREE, {}, None)
+    assert only == Anchor(name="uniform", mixture=Mixture.uniform("abc"))

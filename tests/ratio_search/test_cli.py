@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import yaml
 
@@ -24,6 +25,7 @@ from objectives.data import Format as RowsFormat
 from ratio_search.cli import RowFormat, main
 from ratio_search.lease import Lease, held
 from ratio_search.record import JobState
+from ratio_search.spec import StudySpec
 from ratio_search.study import Study
 
 from .test_mix import recipe_of
@@ -247,6 +249,18 @@ class TestBadInput:
         assert (done.code, done.out) == (2, "")
         assert done.err
 
+    @pytest.mark.parametrize("command", ["check", "launch", "resume"])
+    def test_a_sampler_whose_library_is_not_installed(
+        self, small_study: Any, program: Program, command: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        small = small_study(search={"trials": 2, "sampler": "optuna-gp"})
+        made = [Study.create(small.spec, small.runs)] if command == "resume" else []
+        monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+        done = program(command, "small" if made else str(small.file))
+        assert (done.code, done.out) == (2, "")
+        assert "search.sampler: optuna-gp needs torch, which is not installed; `pip install torch`" in done.err
+        assert (small.runs.exists(), small.evaluated) == (bool(made), [])
+
     def test_an_unreachable_cluster(self, small_study: Any, program: Program) -> None:
         small = small_study(search={"trials": 1})
         done = program("launch", str(small.file), "--ray-address", "127.0.0.1:1")
@@ -270,6 +284,19 @@ class TestResults:
         assert "chosen as: best score among 2 finished trials" in done.out
         assert "recipe: runs/small/recipe.json" in done.out
         assert sum(json.loads((small.runs / "small" / "recipe.json").read_text())["shares"].values()) == 1
+
+    def test_from_three_trials_on_it_says_how_sure_it_is(self, small_study: Any, program: Program) -> None:
+        metrics = [{"name": f"{name}/accuracy", "guard": 0.1} for name in ("support", "legal", "manuals")]
+        small = small_study(search={"trials": 3}, metrics=metrics)
+        done = program("launch", str(small.file), "--runner", "serial")
+        assert done.code == 0
+        assert "expected of recommended" in done.out
+        assert "90% between" in done.out
+        assert "chosen as: best expected score by a model of 3 finished trials" in done.out
+        assert "all guards hold with a probability of " in done.out
+        recipe = json.loads((small.runs / "small" / "recipe.json").read_text())
+        for other in recipe["alternatives"]:
+            assert f"{other['trial']} may be as good (" in done.out
 
     def test_findings_are_warnings_on_standard_error_and_the_study_goes_on(
         self, small_study: Any, program: Program
@@ -547,6 +574,221 @@ class TestFailure:
         assert program("stop", "small").out == "small: no driver is running\n"
         assert json.loads(program("stop", "small", "--json").out) == {"name": "small", "asked": False}
         assert not (finished.runs / "small" / "stop").exists()
+
+
+class TestTrialsThatTheCallerRuns:
+    @pytest.fixture
+    def file(self, program: Program) -> Path:
+        """A study of three trials, two of them told, in the folder of runs."""
+        document = {
+            "name": "elsewhere",
+            "domains": {"a": {}, "b": {}},
+            "objective": {"kind": "external"},
+            "metrics": [{"name": "bleu", "goal": "maximize", "scale": 10, "reference": 20}],
+            "search": {"trials": 3},
+        }
+        file = Path("elsewhere.yaml")
+        file.write_text(yaml.safe_dump(document))
+        study = Study.create(StudySpec.load(file), "runs")
+        for bleu in (30.0, 10.0):
+            job = study.ask()
+            assert job is not None
+            study.tell(job.id, {"bleu": bleu})
+        return file
+
+    def test_the_file_can_be_checked(self, file: Path, program: Program) -> None:
+        done = program("check", str(file))
+        assert done.code == 0
+        assert done.out.splitlines()[-2:] == ["anchor uniform: a=0.500 b=0.500", "3 trials, 2 at a time"]
+        assert json.loads(program("launch", "--dry-run", str(file), "--json").out)["domains"]["a"]["share"] == [0, 1]
+
+    @pytest.mark.parametrize("storage", ["sqlite", "memory"])
+    def test_there_is_nothing_to_launch(self, file: Path, program: Program, storage: str) -> None:
+        file.write_text(file.read_text() + f"storage: {storage}\n")
+        done = program("launch", str(file), "--runs", "others")
+        assert (done.code, done.out) == (2, "")
+        assert "study 'elsewhere': trials of an objective of kind 'external' are run by its caller" in done.err
+        assert not Path("others").exists()
+
+    def test_nor_to_resume(self, file: Path, program: Program) -> None:
+        done = program("resume", "elsewhere")
+        assert (done.code, done.out) == (2, "")
+        assert "use its ask and tell" in done.err
+        assert len(Study.open("runs/elsewhere").records()) == 2
+
+    def test_it_is_shown_like_any_other(self, file: Path, program: Program) -> None:
+        status = json.loads(program("status", "elsewhere", "--json").out)
+        assert (status["trials"]["complete"], status["best"]["trial"], status["baseline"]) == (2, "trial-0000", None)
+        assert "2 of 3 done" in program("status", "elsewhere").out
+        rows = list(csv.DictReader(io.StringIO(program("trials", "elsewhere", "--csv").out)))
+        assert [(row["bleu"], row["bleu/gain"]) for row in rows] == [("30.0", "1.0"), ("10.0", "-1.0")]
+        assert "anchor:uniform" in program("trials", "elsewhere").out
+
+    def test_its_recipe_is_a_ratio_and_no_more(self, file: Path, program: Program) -> None:
+        recipe = json.loads(program("export", "elsewhere").out)
+        assert (recipe["shares"], recipe["command"]) == ({"a": 0.5, "b": 0.5}, [])
+        exported = "runs/elsewhere/recipe.json"
+        mixed = program("mix", exported, "--rows", "10", "--out", "mix.jsonl")
+        assert (mixed.code, Path("mix.jsonl").exists()) == (2, False)
+        assert "states no train files for a, b, so there are no rows to mix" in mixed.err
+        trained = program("train", exported, "--out", "trained")
+        assert (trained.code, Path("trained").exists()) == (2, False)
+        assert "the recipe's trials were run elsewhere (objective.kind: external)" in trained.err
+
+
+PAST = [
+    "support,legal,manuals,support/accuracy,legal/accuracy,manuals/accuracy,comment",
+    "0.2,0.3,0.5,0.4,0.5,0.6,best so far",
+    "0.5,0.3,0.2,0.5,0.4,0.3,",
+]
+
+
+class TestImport:
+    @pytest.fixture
+    def past(self, program: Program) -> Path:
+        file = Path("past.csv")
+        file.write_text("\n".join(PAST))
+        return file
+
+    def test_a_study_file_makes_the_study_which_resume_then_runs(
+        self, small_study: Any, program: Program, past: Path
+    ) -> None:
+        small = small_study(search={"trials": 2})
+        done = program("import", str(small.file), str(past))
+        assert (done.code, done.out) == (0, "small: 2 runs imported\n")
+        assert done.err.splitlines() == [
+            "warning: past.csv: ignored what means nothing to the study: comment",
+            "run it with: ratio-search resume runs/small",
+        ]
+        assert small.evaluated == []
+        assert "0 of 2 done, 0 open, 0 failed, and 2 imported" in program("status", "small").out
+        again = program("import", str(small.file), str(past), "--json")
+        assert json.loads(again.out) == {
+            "name": "small",
+            "folder": "runs/small",
+            "imported": [],
+            "already": 2,
+            "outside_bounds": 0,
+            "left_out": {"incomplete": 0, "baseline": 0, "removed_domains": {}},
+            "ignored_columns": ["comment"],
+        }
+        done = program("resume", "small", "--runner", "serial")
+        assert done.code == 0, done.err
+        assert small.evaluated == ["reference-0000", "trial-0002", "trial-0003"]
+        status = json.loads(program("status", "small", "--json").out)
+        assert (status["trials"]["complete"], status["trials"]["imported"]) == (2, 2)
+        assert [r.origin for r in Study.open("runs/small").records()][:3] == ["imported", "imported", "anchor:natural"]
+
+    def test_a_studys_own_table_goes_into_another_one(self, finished: Any, program: Program) -> None:
+        table = Path("own.csv")
+        table.write_text(program("trials", "small", "--csv").out)
+        done = program("import", "small", str(table))
+        assert (done.code, done.out) == (
+            0,
+            "small: 0 runs imported\nsmall: skipped: 2 runs that the study has already\n",
+        )
+        assert done.err == ""
+        assert program("import", str(finished.file), str(table), "--runs", "others").out == "small: 2 runs imported\n"
+        one, other = (Study.open(f"{runs}/small").records() for runs in ("runs", "others"))
+        assert [(r.job.mixture, r.values) for r in other] == [(r.job.mixture, r.values) for r in one]
+        assert program("trials", "small", "--runs", "others").out.count("imported") == 2
+
+    def test_what_is_wrong_makes_no_study(self, small_study: Any, program: Program, past: Path) -> None:
+        past.write_text(past.read_text().replace("0.4,0.5,0.6", "0.4,n/a,60"))
+        done = program("import", str(small_study().file), str(past))
+        assert (done.code, done.out) == (2, "")
+        assert done.err.splitlines() == [
+            "error: past.csv:2: legal/accuracy: expected a finite number, found 'n/a'",
+            "past.csv:2: manuals/accuracy: expected a value from 0 to 1, found 60; report a rate, or state a scale for "
+            "this metric to use other units",
+        ]
+        assert not Path("runs").exists()
+
+    def test_a_file_of_another_study_of_that_name_is_refused(
+        self, small_study: Any, program: Program, past: Path
+    ) -> None:
+        program("import", str(small_study().file), str(past))
+        other = small_study(search={"trials": 2, "seed": 7})
+        done = program("import", str(other.file), str(past))
+        assert (done.code, done.out) == (2, "")
+        assert "runs/small holds another study of this name; it differs in:\n  search.seed: was 0, is 7" in done.err
+
+    def test_a_study_that_is_running_is_left_alone(self, small_study: Any, program: Program, past: Path) -> None:
+        small = small_study()
+        study = Study.create(small.spec, "runs")
+        with Lease(study.folder.lock_file):
+            done = program("import", "small", str(past))
+        assert (done.code, done.out) == (3, "")
+        assert "the study is being run by process" in done.err
+        assert study.records() == []
+
+    def test_one_that_is_kept_in_memory_cannot_be_named(self, program: Program, past: Path) -> None:
+        Path("memory.yaml").write_text(
+            "{name: memory, storage: memory, objective: {kind: external}, metrics: [{name: support/accuracy, "
+            "reference: 0.5}], domains: {support: {}, legal: {}, manuals: {}}}"
+        )
+        done = program("import", "memory.yaml", str(past))
+        assert (done.code, done.out) == (2, "")
+        assert "has no folder; state storage: sqlite" in done.err
+
+
+class TestRehearsal:
+    @pytest.fixture
+    def file(self, program: Program) -> Path:
+        rng = np.random.default_rng(0)
+        rows = [f"{a},{1 - a},{0.3 + a / 2},{0.9 - a / 2}" for a in rng.random(12)]
+        Path("past.csv").write_text("\n".join(["a,b,a/f1,b/f1", ",,0.3,0.3", *rows]))
+        file = Path("rehearsal.yaml")
+        file.write_text(
+            "{name: rehearsal, domains: {a: {}, b: {share: [0, 0.9]}}, objective: {kind: replay, table: past.csv, "
+            "by: model}, metrics: [{name: a/f1}, {name: b/f1}], search: {trials: 4}}"
+        )
+        return file
+
+    def test_it_is_checked_and_run_like_any_other(self, file: Path, program: Program) -> None:
+        done = program("check", str(file))
+        assert done.code == 0, done.err
+        assert f"{Path.cwd()}/past.csv: 12 runs\nmodel of a/f1: explains " in done.out
+        assert len(json.loads(program("check", str(file), "--json").out)["remarks"]) == 3
+        done = program("launch", str(file), "--runner", "serial", "--json")
+        assert done.code == 0, done.err
+        recipe = json.loads(done.out)
+        assert recipe["compared"]["baseline"] == {"a/f1": 0.3, "b/f1": 0.3}
+        assert recipe["expected"]["a/f1"]["value"] == pytest.approx(0.3 + recipe["shares"]["a"] / 2, abs=0.05)
+        assert recipe["command"] == []
+        done = program("train", "runs/rehearsal/recipe.json", "--out", "trained")
+        assert (done.code, Path("trained").exists()) == (2, False)
+        assert "the recipe's trials were run elsewhere (objective.kind: replay)" in done.err
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            (
+                "name: a/f1",
+                "name: a/F1, goal: maximize, scale: 1",
+                "past.csv: has no column 'a/F1'; did you mean 'a/f1'",
+            ),
+            ("table: past.csv", "table: none.csv", "objective.table: "),
+            ("trials: 4", "trials: 4, hyperparameters: {x: {low: 1, high: 2}}", "possible are none"),
+            ("by: model", "storage: 3", "objective.storage: unknown key"),
+        ],
+    )
+    def test_what_it_cannot_do_is_told_by_check(
+        self, file: Path, program: Program, old: str, new: str, message: str
+    ) -> None:
+        file.write_text(file.read_text().replace(old, new))
+        done = program("check", str(file))
+        assert (done.code, done.out) == (2, "")
+        assert message in done.err
+
+    def test_without_the_untuned_model_every_metric_states_its_reference(self, file: Path, program: Program) -> None:
+        table = Path("past.csv")
+        table.write_text(table.read_text().replace(",,0.3,0.3\n", ""))
+        done = program("launch", str(file), "--runner", "serial")
+        assert (done.code, Path("runs").exists()) == (2, False)
+        assert "past.csv: has no row of the untuned model" in done.err
+        file.write_text(file.read_text().replace("/f1}", "/f1, reference: 0.4}"))
+        assert program("check", str(file)).code == 0
 
 
 @contextlib.contextmanager

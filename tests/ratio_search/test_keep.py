@@ -6,13 +6,16 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 
 from objectives.base import Estimate, Measurement
 from ratio_search.keep import keep_best, kept
 from ratio_search.record import Record
 from ratio_search.runner import SerialRunner
 from ratio_search.search import Search
+from ratio_search.spec import StudySpec
 from ratio_search.study import Study
 
 NAMES = ("support", "legal", "manuals")
@@ -34,6 +37,42 @@ def test_the_best_trials_artefacts_stay_and_the_others_go(small_study: Any, best
     study = finished(small_study(keep={"best": best}))
     ranked = [record.job.id for record, _ in study.ranking()]
     assert with_adapter(study) == sorted(ranked[:best])
+
+
+@pytest.mark.parametrize("best", [1, 2])
+def test_the_recommended_trial_comes_before_luckier_ones(tmp_path: Path, best: int) -> None:
+    document = {
+        "name": "noisy",
+        "domains": {"a": {}, "b": {}},
+        "objective": {"kind": "external"},
+        "metrics": [{"name": "accuracy", "reference": 0.5}],
+        "search": {"trials": 11, "sampler": "random", "space": {"grid": 0.1}},
+        "keep": {"best": best},
+    }
+    study = Study.create(StudySpec.parse(yaml.safe_dump(document), tmp_path), tmp_path / "runs")
+    rng = np.random.default_rng(1)
+    while (job := study.ask()) is not None:
+        assert job.mixture is not None
+        (study.start(job).folder / "adapter").mkdir()
+        told = Estimate(value=0.5 + 0.2 * job.mixture["a"] + 0.08 * float(rng.standard_normal()))
+        study.tell(job.id, Measurement(metrics={"accuracy": told}, artefacts={"adapter": "adapter"}))
+    advice, luckiest = study.recommend(), study.ranking()[0][0]
+    assert advice.tried and advice.record != luckiest
+    keep_best(study)
+    assert with_adapter(study) == sorted([advice.record.job.id, luckiest.job.id][:best])
+
+
+def test_imported_runs_take_nobodys_place(small_study: Any, tmp_path: Path) -> None:
+    small = small_study(keep={"best": 2}, search={"trials": 3})
+    study = Study.create(small.spec, small.runs)
+    table = tmp_path / "past.csv"
+    table.write_text(f"support,legal,manuals,{','.join(f'{name}/accuracy' for name in NAMES)}\n0.2,0.3,0.5,1,1,1\n")
+    study.import_runs(table)
+    with SerialRunner(study.spec.blueprint) as runner:
+        Search(study, runner).run()
+    ranked = [record.job.id for record, _ in study.ranking()]
+    assert ranked[0] == "trial-0000" and study.records()[0].imported
+    assert with_adapter(study) == sorted(ranked[1:3])
 
 
 def test_results_stay_for_all_and_checkpoints_for_none(small_study: Any) -> None:

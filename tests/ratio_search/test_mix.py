@@ -40,12 +40,15 @@ CHAT = {
 def recipe_of(small: Any, shares: dict[str, float] = SHARES, epochs: dict[str, float | None] | None = None) -> Recipe:
     """A recipe as a study would export it that recommends these shares."""
     passed = EPOCHS if epochs is None else epochs
-    expected = Expected(value=0.5, stderr=None, gain=0.3, reference=0.2, limit=None)
+    expected = Expected(
+        value=0.5, interval=(0.4, 0.6), gain=0.3, reference=0.2, limit=None, holds=None, measured=None, stderr=None
+    )
     return Recipe(
         study="small",
         identity="0123456789abcdef",
         created="2026-01-01T00:00:00+00:00",
         trial="trial-0004",
+        tried=False,
         basis="by hand",
         shares=shares,
         ingredients={
@@ -53,7 +56,8 @@ def recipe_of(small: Any, shares: dict[str, float] = SHARES, epochs: dict[str, f
             for name, share in shares.items()
         },
         expected={f"{name}/accuracy": expected for name in shares},
-        score={"balanced": 0.3, "feasible": True, "violations": {}},
+        score={"balanced": 0.3, "feasible": True, "violations": {}, "guards_hold": None},
+        alternatives=(),
         compared={},
         study_file=read(small.file),
         root=str(small.file.parent),
@@ -180,6 +184,16 @@ class TestTheLength:
         assert len(lines(tmp_path / "mix.jsonl")) == 12
         mix(recipe, tmp_path / "mix.jsonl", Order())
         assert len(lines(tmp_path / "mix.jsonl")) == 20
+
+    def test_is_that_of_the_recipes_own_settings(
+        self, made: Callable[..., Recipe], tokenizer_folder: Path, tmp_path: Path
+    ) -> None:
+        recipe = made(objective={"kind": "hf", "base_model": str(tokenizer_folder), "steps": 5, "batch_size": 4})
+        found = dataclasses.replace(recipe, hyperparameters={"steps": 7, "batch_size": 2})
+        mix(found, tmp_path / "mix.jsonl", Order(steps=3))
+        assert len(lines(tmp_path / "mix.jsonl")) == 6
+        mix(found, tmp_path / "mix.jsonl", Order())
+        assert len(lines(tmp_path / "mix.jsonl")) == 14
 
     def test_in_steps_is_not_known_of_a_trainer_of_ones_own(self, recipe: Recipe, tmp_path: Path) -> None:
         with pytest.raises(

@@ -197,6 +197,7 @@ def test_as_plain_data_it_says_everything(small_study: Any) -> None:
             "manuals": {"train": 10, "test": 5, "final": None, "tokens": {"train": 50, "test": 25}},
         },
         "tokens": "estimated at 4 bytes of text a token",
+        "remarks": [],
         "findings": [
             {
                 "finding": "duplicates",
@@ -211,6 +212,7 @@ def test_as_plain_data_it_says_everything(small_study: Any) -> None:
                 ],
             }
         ],
+        "hyperparameters": {},
         "metrics": ["support/accuracy", "legal/accuracy", "manuals/accuracy"],
         "trials": 9,
         "parallel": 2,

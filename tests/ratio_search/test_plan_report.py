@@ -91,6 +91,15 @@ class TestTheLines:
             "6 trials, 2 at a time",
         ]
 
+    def test_name_what_is_searched_beside_the_shares(self, small_study: Any) -> None:
+        searched = {"rate": {"low": 1e-5, "high": 1e-3, "log": True}, "loss": {"choices": ["hinge", "log"]}}
+        plan = Plan.of(small_study(search={"hyperparameters": searched}).spec, (), count=False)
+        assert plan_lines(plan)[-3:-1] == [
+            "searched too: rate, 1e-05 to 0.001, logarithmic",
+            "searched too: loss, hinge or log",
+        ]
+        assert plan.to_json()["hyperparameters"]["loss"] == {"choices": ["hinge", "log"]}
+
     def test_do_not_speak_of_near_rows_when_they_were_looked_for(self, small_study: Any) -> None:
         plan = Plan.of(small_study(data={"audit": {"near": 0.9}}).spec, tuple(Finding), count=False)
         assert [line.split(":")[0] for line in plan_lines(plan)] == [

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,27 @@ from ratio_search.study import Study
 
 
 @pytest.fixture
-def study(small_study: Any) -> Study:
-    """A finished study: each domain's accuracy is 0.2 and 0.6 times its share."""
+def made(small_study: Any) -> Callable[..., Study]:
+    """Makes finished studies: each domain's accuracy is 0.2 and 0.6 times its share."""
     metrics = [
         {"name": "support/accuracy", "weight": 2, "guard": 0.05},
         {"name": "legal/accuracy", "reference": 0.25},
         {"name": "manuals/accuracy"},
     ]
-    small = small_study(metrics=metrics)
-    study = Study.create(small.spec, small.runs)
-    with SerialRunner(study.spec.blueprint) as runner:
-        Search(study, runner).run()
-    return study
+
+    def make(**keys: Any) -> Study:
+        small = small_study(metrics=metrics, **keys)
+        study = Study.create(small.spec, small.runs)
+        with SerialRunner(study.spec.blueprint) as runner:
+            Search(study, runner).run()
+        return study
+
+    return make
+
+
+@pytest.fixture
+def study(made: Callable[..., Study]) -> Study:
+    return made()
 
 
 @pytest.fixture
@@ -48,15 +58,41 @@ def test_it_holds_the_recommended_mixture_and_where_it_comes_from(study: Study, 
     assert recipe.seeds == advice.record.job.seeds
 
 
-def test_each_metric_has_value_gain_reference_and_limit(recipe: Recipe) -> None:
+def test_each_metric_has_value_interval_gain_reference_and_limit(recipe: Recipe) -> None:
     for name, share in recipe.shares.items():
         found = recipe.expected[f"{name}/accuracy"]
-        assert found.value == pytest.approx(0.2 + 0.6 * share)
+        assert found.value == pytest.approx(0.2 + 0.6 * share, abs=0.03)
+        assert found.interval is not None
+        assert found.interval[0] < found.value < found.interval[1]
         assert found.reference == pytest.approx(0.25 if name == "legal" else 0.2)
         assert found.gain == pytest.approx(found.value - found.reference)
-        assert found.limit == (pytest.approx(0.15) if name == "support" else None)
+        guarded = name == "support"
+        assert found.limit == (pytest.approx(0.15) if guarded else None)
+        assert (found.holds is not None) == guarded
+        assert (found.measured, found.stderr) == (None, None), "this very mixture was not tried"
     assert recipe.score["feasible"] is True
     assert recipe.score["violations"] == {}
+    assert recipe.score["guards_hold"] == recipe.expected["support/accuracy"].holds > 0.9
+
+
+def test_of_a_trial_it_says_what_that_measured(made: Callable[..., Study]) -> None:
+    study = made(search={"trials": 2})
+    recipe = Recipe.of(study, study.folder.recipe_file)
+    assert recipe.tried
+    for name, share in recipe.shares.items():
+        found = recipe.expected[f"{name}/accuracy"]
+        assert found.value == found.measured == pytest.approx(0.2 + 0.6 * share)
+        assert (found.interval, found.holds) == (None, None), "two trials are too few for a model"
+    assert (recipe.score["guards_hold"], recipe.alternatives) == (None, ())
+
+
+def test_alternatives_are_trials_with_what_speaks_for_them(study: Study, recipe: Recipe) -> None:
+    advice = study.recommend()
+    assert [other["trial"] for other in recipe.alternatives] == [other.trial for other in advice.alternatives]
+    mixtures = {record.job.id: record.job.mixture for record in study.records()}
+    for other in recipe.alternatives:
+        assert Mixture.of(other["shares"]) == mixtures[other["trial"]]
+        assert 0.2 <= other["better"] <= 1
 
 
 def test_each_domain_has_rows_epochs_and_hashes(study: Study, recipe: Recipe) -> None:
@@ -75,10 +111,19 @@ def test_the_baseline_and_the_anchors_stand_beside_it(recipe: Recipe) -> None:
     assert recipe.compared["natural"]["support/accuracy"] == pytest.approx(0.5)
 
 
-def test_it_names_the_versions_and_the_kept_artefacts(study: Study, recipe: Recipe) -> None:
+def test_it_names_the_versions(recipe: Recipe) -> None:
     assert recipe.versions["optuna"] == importlib.metadata.version("optuna")
     assert recipe.versions["ratio-search"] == importlib.metadata.version("ratio-search")
-    adapter = Path(recipe.artefacts["adapter"])
+
+
+def test_a_mixture_that_was_not_tried_has_no_artefacts(study: Study, recipe: Recipe) -> None:
+    assert not recipe.tried
+    assert recipe.artefacts == {}
+
+
+def test_it_names_the_kept_artefacts_of_its_trial(made: Callable[..., Study]) -> None:
+    study = made(search={"trials": 2})
+    adapter = Path(Recipe.of(study, study.folder.recipe_file).artefacts["adapter"])
     assert adapter.is_dir()
     assert adapter.parent == study.attempt(study.recommend().record.job).folder
 

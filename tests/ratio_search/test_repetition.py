@@ -21,12 +21,17 @@ from ratio_search.spec import StudySpec
 from ratio_search.study import Study
 
 NAMES = "abcd"
+DOMAINS = ("support", "legal", "manuals")
 SIZES = {"a": 30, "b": 20, "c": 10}
 EPOCHS = st.none() | st.sampled_from([0.1, 0.5, 1.0, 1.5, 2.0, 3.0, 7.0])
 
 
 def spec(
-    *, rows: int = 60, data: Mapping[str, Any] | None = None, domains: Mapping[str, Mapping[str, Any]] | None = None
+    *,
+    rows: int = 60,
+    data: Mapping[str, Any] | None = None,
+    domains: Mapping[str, Mapping[str, Any]] | None = None,
+    space: Mapping[str, Any] | None = None,
 ) -> StudySpec:
     """A study of the domains a, b and c, or of others, whose files nobody reads."""
     stated = {name: {} for name in SIZES} if domains is None else domains
@@ -36,6 +41,7 @@ def spec(
         "objective": {"kind": "command", "argv": ["true"], "rows": rows},
         "metrics": [{"name": "a/accuracy"}],
         "data": dict(data or {}),
+        "search": {"space": dict(space or {})},
     }
     return StudySpec.parse(yaml.safe_dump(document), Path("/data"))
 
@@ -103,6 +109,13 @@ class TestRepetition:
         assert by_tokens is not None
         assert by_tokens.means == {"a": 10, "b": 5, "c": 1}
 
+    def test_domains_whose_data_is_not_known_count_as_rows_alone(self) -> None:
+        known = Repetition.of(spec(), manifest({"a": 30, "b": 20}))
+        assert known is not None
+        assert (known.sizes, known.means) == ({"a": 30, "b": 20}, dict.fromkeys(SIZES, 1.0))
+        by_tokens = spec(data={"weigh_by": "tokens"})
+        assert Repetition.of(by_tokens, manifest({"a": 30, "b": 20}, tokens={"a": 300, "b": 100})) is None
+
     def test_there_is_none_where_the_trainer_decides(self, endless: StudySpec) -> None:
         assert Repetition.of(endless, manifest()) is None
 
@@ -116,9 +129,30 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> StudySpec:
 
 
 class TestPossibleSpace:
+    def test_only_domains_whose_data_is_known_are_capped(self) -> None:
+        found = possible_space(spec(data={"max_epochs": 1}), manifest({"a": 30}))
+        assert found.upper == pytest.approx((0.5, 1.0, 1.0))
+        assert possible_space(spec(data={"max_epochs": 1}), manifest({})).upper == (1.0, 1.0, 1.0)
+
     def test_without_caps_it_is_the_stated_one(self) -> None:
         found = spec(domains={"a": {"share": [0.1, 0.6]}, "b": {}, "c": {"share": 0.2}})
         assert possible_space(found, manifest()) == found.space
+
+    def test_what_else_the_space_asks_stays(self) -> None:
+        asks = {"groups": {"g": {"domains": ["b", "c"], "share": [0.3, 0.6]}}, "grid": 0.1, "at_most": 2}
+        found = spec(data={"max_epochs": 1.5}, space=asks)
+        space = possible_space(found, manifest())
+        assert (space.at_most, space.grid) == (2, 0.1)
+        assert [(group.name, group.lower, group.upper) for group in space.groups] == [("g", 0.3, 0.5)]
+        # 45, 30 and 15 of 60 rows; a is needed, and c alone is too little beside it.
+        assert space.lower == pytest.approx((0.5, 0.3, 0.0)) and space.upper == pytest.approx((0.7, 0.5, 0.0))
+
+    def test_caps_that_leave_a_group_too_little_are_refused(self) -> None:
+        asks = {"groups": {"g": {"domains": ["b", "c"], "share": [0.6, 1]}}}
+        with pytest.raises(
+            SpecError, match=r"^data\.max_epochs: .* the highest shares in group 'g' sum to 0\.5 .*raise"
+        ):
+            possible_space(spec(data={"max_epochs": 1}, space=asks), manifest())
 
     def test_a_cap_becomes_an_upper_bound(self) -> None:
         space = possible_space(spec(data={"max_epochs": 1.5}), manifest())
@@ -234,6 +268,25 @@ class TestStudies:
         assert all(shares[name] <= share + 1e-9 for shares in tried for name, share in highest.items())
         names = [study.anchor(record) for record in study.records()[:3]]
         assert names == ["natural", "uniform (projected)", "current (projected)"]
+
+    def test_anchors_and_proposals_keep_what_the_space_asks(self, small_study: Callable[..., Any]) -> None:
+        asks = {"groups": {"g": {"domains": ["legal", "manuals"], "share": [0.2, 0.6]}}, "grid": 0.05, "at_most": 2}
+        small = small_study(data={"max_epochs": 1.5}, search={"trials": 8, "parallel": 1, "space": asks})
+        study = Study.create(small.spec, small.runs)
+        tried = []
+        while (job := study.ask()) is not None:
+            shares = dict.fromkeys(DOMAINS, 0.0) if job.mixture is None else dict(job.mixture)
+            study.tell(job.id, {f"{name}/accuracy": share for name, share in shares.items()})
+            if job.mixture is not None:
+                tried.append(shares)
+        assert len(tried) == 8
+        for shares in tried:
+            assert sum(share > 0 for share in shares.values()) == 2
+            assert 0.2 - 1e-9 <= shares["legal"] + shares["manuals"] <= 0.6 + 1e-9
+            assert [share / 0.05 for share in shares.values()] == pytest.approx(
+                [round(s / 0.05) for s in shares.values()]
+            )
+        assert study.recommend().mixture in study.space
 
     def test_natural_shares_are_of_what_is_weighed(self, small_study: Callable[..., Any]) -> None:
         small = small_study(data={"weigh_by": "tokens"})

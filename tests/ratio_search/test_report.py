@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from typing import Any
@@ -15,6 +16,8 @@ from ratio_search.recipe import Recipe
 from ratio_search.runner import SerialRunner
 from ratio_search.search import Search
 from ratio_search.study import Study
+
+from .test_mix import recipe_of
 
 
 def text(table: Any) -> str:
@@ -50,7 +53,7 @@ class TestComparison:
         for name, share in recipe.shares.items():
             line = next(line for line in shown.splitlines() if f"{name}/accuracy (up)" in line)
             assert "0.2000" in line
-            assert f"{0.2 + 0.6 * share:.4f}" in line
+            assert f"{recipe.expected[f'{name}/accuracy'].value:.4f}" in line
             line = next(line for line in shown.splitlines() if f"share of {name}" in line)
             assert f"{share:.3f}" in line
         assert f"{recipe.score['balanced']:+.4f}" in shown
@@ -86,19 +89,77 @@ class TestComparison:
             assert "…" not in shown.get()
 
 
+class TestExpectations:
+    @pytest.fixture
+    def recipe(self, small_study: Any) -> Recipe:
+        return recipe_of(small_study())
+
+    def expecting(self, recipe: Recipe, **changes: Any) -> Recipe:
+        """The recipe with another expectation of the first metric."""
+        first, *_ = recipe.expected
+        changed = {first: dataclasses.replace(recipe.expected[first], **changes)}
+        return dataclasses.replace(recipe, expected={**recipe.expected, **changed})
+
+    def cells(self, recipe: Recipe) -> list[list[str]]:
+        """The rows of the table, its head first."""
+        table = report.expectations(recipe)
+        shown = [[str(column.header), *map(str, column.cells)] for column in table.columns]
+        return [list(row) for row in zip(*shown, strict=True)]
+
+    def test_each_metric_has_its_value_and_where_it_lies(self, recipe: Recipe) -> None:
+        head, first, *_ = self.cells(recipe)
+        assert head == ["", "value", "90% between"]
+        assert first == ["support/accuracy", "0.5000", "0.4000 and 0.6000"]
+
+    def test_guards_have_their_limit_and_how_surely_it_is_kept(self, recipe: Recipe) -> None:
+        head, first, second, *_ = self.cells(self.expecting(recipe, limit=0.45, holds=0.834))
+        assert head[3:] == ["guard", "holds"]
+        assert (first[3:], second[3:]) == (["0.4500", "83%"], ["", ""])
+
+    def test_what_its_own_trial_measured_stands_beside(self, recipe: Recipe) -> None:
+        tried = dataclasses.replace(self.expecting(recipe, measured=0.52, stderr=0.01), tried=True)
+        head, first, *_ = self.cells(tried)
+        assert (head[-1], first[-1]) == ("trial-0004 measured", "0.5200 +- 0.0100")
+        exact = dataclasses.replace(self.expecting(recipe, measured=0.52, stderr=None), tried=True)
+        assert self.cells(exact)[1][-1] == "0.5200"
+
+    def test_without_a_model_there_is_no_interval(self, recipe: Recipe) -> None:
+        assert self.cells(self.expecting(recipe, interval=None))[1][2] == ""
+
+    def test_alternatives_are_lines_with_their_odds(self, recipe: Recipe) -> None:
+        assert report.alternatives(recipe) == []
+        other = {"trial": "trial-0007", "shares": recipe.shares, "behind": 0.01, "better": 0.304}
+        found = dataclasses.replace(recipe, alternatives=(other, {**other, "trial": "trial-0002"}))
+        first, second = report.alternatives(found)
+        assert first == "trial-0007 may be as good (30%): support=0.500 legal=0.200 manuals=0.300"
+        assert second.startswith("trial-0002 may be as good")
+
+
 class TestStatus:
     def test_of_a_finished_study(self, study: Study) -> None:
         found = report.status(study)
-        assert found["trials"] == {"planned": 4, "complete": 4, "running": 0, "failed": 1}
+        assert found["trials"] == {"planned": 4, "complete": 4, "running": 0, "failed": 1, "imported": 0}
         assert (found["driver"], found["baseline"], found["running"]) == (None, "complete", [])
         best = study.recommend()
-        assert found["best"]["trial"] == best.record.job.id
-        assert found["best"]["shares"] == dict(best.mixture)
+        assert found["best"] == {
+            "trial": best.record.job.id,
+            "tried": best.tried,
+            "score": best.score.balanced,
+            "feasible": True,
+            "shares": dict(best.mixture),
+        }
         assert [(f["job"], f["message"]) for f in found["failures"]] == [("trial-0000", "the disk was full")]
         json.dumps(found, allow_nan=False)
         shown = text(report.status_table(found))
         assert "4 of 4 done, 0 open, 1 failed" in shown
         assert "trial-0000: the disk was full" in shown
+
+    def test_the_best_is_a_trial_or_a_mixture_near_one(self, study: Study) -> None:
+        found = report.status(study)
+        for tried, words in ((True, "best trial-0002 with +0.1000: "), (False, "best a new mixture near trial-0002 ")):
+            best = {**found["best"], "trial": "trial-0002", "tried": tried, "score": 0.1}
+            shown = text(report.status_table({**found, "best": best}))
+            assert words in " ".join(shown.split())
 
     def test_of_a_study_under_way(self, small_study: Any) -> None:
         small = small_study()
@@ -148,8 +209,13 @@ class TestTrials:
         assert (done["score"], done["feasible"]) == (score.balanced, True)
         assert done["seed/data"] == record.job.seeds.data
         assert done["cost/wall_seconds"] > 0
-        assert done["origin"] == "anchor:natural"
+        assert (done["origin"], done["basis"]) == ("anchor:natural", "")
         assert done["message"] is None
+
+    def test_what_a_proposal_rests_on_is_a_list_of_numbers(self, study: Study) -> None:
+        rows = report.trial_rows(study)
+        assert [row["basis"] for row in rows] == [" ".join(map(str, r.basis)) for r in study.records()]
+        assert rows[-1]["basis"] == "0 1 2 3"
 
     def test_broken_guards_are_columns(self, small_study: Any) -> None:
         metrics = [{"name": f"{name}/accuracy", "reference": 0.5, "guard": 0.0} for name in ("support", "legal")]

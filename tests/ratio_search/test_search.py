@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -45,6 +46,19 @@ def test_runs_the_baseline_and_as_many_trials_as_asked(small_study: Any) -> None
     baseline = study.baseline()
     assert baseline is not None
     assert baseline.values["support/accuracy"] == pytest.approx(0.2)
+
+
+def test_a_trainer_is_told_the_hyperparameters_of_its_job(small_study: Any) -> None:
+    searched = {"rate": {"low": 1e-5, "high": 1e-3, "log": True}, "loss": {"choices": ["hinge", "log"]}}
+    small = small_study(search={"trials": 2, "hyperparameters": searched})
+    study = Study.create(small.spec, small.runs)
+    assert search(study) is Ending.DONE
+    baseline = study.baseline()
+    assert baseline is not None
+    for record in [baseline, *study.records()]:
+        told = json.loads((study.attempt(record.job).folder / "handover.json").read_text())
+        assert told["hyperparameters"] == record.job.hyperparameters
+        assert set(told["hyperparameters"]) == (set() if record is baseline else set(searched))
 
 
 def test_tells_its_listener_every_moment_in_order(small_study: Any) -> None:

@@ -16,7 +16,10 @@ from objectives.errors import OptionsError
 from objectives.metrics import Comparison, Goal
 from objectives.mixture import Mixture
 from ratio_search.errors import SpecError
+from ratio_search.group import Group
+from ratio_search.space import SimplexSpace
 from ratio_search.spec import StudySpec
+from ratio_search.study_file import StorageKind
 
 ROOT = Path("/data")
 DOCUMENT: dict[str, Any] = {
@@ -39,7 +42,7 @@ DOCUMENT: dict[str, Any] = {
 def edited(*changes: tuple[str, Any]) -> str:
     """The valid file with values put at dotted paths; list positions are numbers, and `-` appends."""
     document = copy.deepcopy(DOCUMENT)
-    for path, value in changes:
+    for path, value in copy.deepcopy(changes):
         place: Any = document
         *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
         for part in parents:
@@ -83,6 +86,18 @@ class TestValues:
     def test_bounds_reach_the_domains(self) -> None:
         found = spec(("domains.support.share", [0.1, 0.8]), ("domains.legal.share", 0.1))
         assert [(d.lower, d.upper) for d in found.mixed] == [(0.1, 0.8), (0.1, 0.1), (0.0, 1.0)]
+
+    def test_what_is_asked_of_the_space_reaches_it(self) -> None:
+        asks = {
+            "groups": {
+                "g": {"domains": ["legal", "manuals"], "share": [0.1, 0.5], "proportions": {"legal": 3, "manuals": 1}}
+            }
+        }
+        found = spec(("search.space", {**asks, "grid": 0.01, "at_most": 3}))
+        assert (found.space.grid, found.space.at_most) == (0.01, 3)
+        assert found.space.groups == (Group.of("g", ["legal", "manuals"], (0.1, 0.5), {"legal": 3, "manuals": 1}),)
+        assert found.space.upper == pytest.approx((0.9, 0.375, 0.125))
+        assert spec().space == SimplexSpace.of(dict.fromkeys(("support", "legal", "manuals"), (0.0, 1.0)))
 
     def test_a_metric_follows_from_its_name(self) -> None:
         f1, perplexity, exact_match = spec().metrics
@@ -219,11 +234,15 @@ class TestWhatIsRefused:
                 "files",
             ),
             ([("current", {})], "current: shares must sum to 1, found 0 (support 0, legal 0, manuals 0)"),
-            ([("objective", {})], "objective.kind: expected one of command, hf, found nothing"),
-            ([("objective.kind", ["hf"])], "objective.kind: expected one of command, hf, found ['hf']"),
+            ([("objective", {})], "objective.kind: expected one of command, external, hf, replay, found nothing"),
+            (
+                [("objective.kind", ["hf"])],
+                "objective.kind: expected one of command, external, hf, replay, found ['hf']",
+            ),
             (
                 [("objective.kind", "hff")],
-                "objective.kind: unknown kind of objective 'hff'; did you mean 'hf'? known are command, hf",
+                "objective.kind: unknown kind of objective 'hff'; did you mean 'hf'? known are command, external, hf, "
+                "replay",
             ),
             ([("objective.step", 3)], "objective.step: unknown key; did you mean 'steps'?"),
             ([("objective.resources.gpu", 1)], "objective.resources.gpu: unknown key; did you mean 'gpus'?"),
@@ -291,6 +310,55 @@ class TestWhatIsRefused:
         assert refusal(*changes) == message
 
     @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            (
+                [("search.space.groups", {"g": {"domains": ["support", "leagl"]}})],
+                "search.space.groups.g.domains: 'leagl' is no domain with a share; did you mean 'legal'?",
+            ),
+            (
+                [("search.space.groups", {"g": {"domains": ["support", "general"]}})],
+                "search.space.groups.g.domains: 'general' is no domain with a share; known are support, legal, manuals",
+            ),
+            (
+                [("search.space.groups", {"g": {"domains": ["legal"]}, "h": {"domains": ["support", "legal"]}})],
+                "search.space.groups.h.domains: 'legal' is in group 'g' too, expected it in one only; remove it from "
+                "one",
+            ),
+            (
+                [("search.space.groups", {"g": {"domains": ["legal", "manuals"], "proportions": {"legal": 1}}})],
+                "search.space.groups.g.proportions: expected a weight for each domain of group 'g', found none for "
+                "manuals; add it",
+            ),
+            (
+                [
+                    ("domains.legal.share", [0.3, 1]),
+                    ("search.space.groups", {"g": {"domains": ["legal"], "share": 0.2}}),
+                ],
+                "search.space.groups.g.share: the lowest shares in group 'g' sum to 0.3 (legal 0.3), expected at most "
+                "0.2, its highest; lower some of them, or raise that",
+            ),
+            (
+                [("search.space.grid", 0.3)],
+                "search.space.grid: found 0.3, expected 1/N for a whole N from 2 to 100,000, such as 0.01 or 0.001, so "
+                "that shares can sum to 1",
+            ),
+            (
+                [("search.space.grid", 0.01), ("domains.legal.share", 0.125)],
+                "domains.legal.share: on a grid of 0.01 no share lies from 0.125 to 0.125, the bounds of legal; widen "
+                "them, or choose a finer search.space.grid",
+            ),
+            (
+                [("search.space.at_most", 1), *((f"domains.{n}.share", [0.1, 1]) for n in ("legal", "manuals"))],
+                "search.space.at_most: 2 domains have a lowest share above 0 (legal 0.1, manuals 0.1), expected at "
+                "most 1; lower some of them to 0, or raise search.space.at_most",
+            ),
+        ],
+    )
+    def test_a_space_that_cannot_be_says_where_and_why(self, changes: list[tuple[str, Any]], message: str) -> None:
+        assert refusal(*changes) == message
+
+    @pytest.mark.parametrize(
         "shares", [{"support": [0.7, 1], "legal": [0.6, 1]}, {"support": 0.3, "legal": [0, 0.3], "manuals": [0, 0.3]}]
     )
     def test_bounds_that_cannot_sum_to_1(self, shares: dict[str, Any]) -> None:
@@ -306,7 +374,18 @@ class TestWhatIsRefused:
 
     @settings(max_examples=100, deadline=None)
     @given(
-        st.sampled_from(["name", "domains.legal.train", "metrics.0.name", "current.legal", "objective.base_model"]),
+        st.sampled_from(
+            [
+                "name",
+                "domains.legal.train",
+                "metrics.0.name",
+                "current.legal",
+                "objective.base_model",
+                "search.space.groups",
+                "search.space.grid",
+                "search.space.at_most",
+            ]
+        ),
         st.text(max_size=12) | st.floats() | st.lists(st.text(max_size=3), max_size=2),
     )
     def test_any_value_gives_a_study_or_this_error(self, path: str, value: Any) -> None:
@@ -314,6 +393,98 @@ class TestWhatIsRefused:
             assert spec((path, value)).name
         except SpecError as error:
             assert str(error).startswith("study file:\n")
+
+
+EXTERNAL = [
+    ("objective", {"kind": "external"}),
+    ("domains", {"a": {}, "b": {"share": [0, 0.5]}, "c": {"final": "c.jsonl", "train": "c.jsonl"}, "d": {"test": "d"}}),
+    ("metrics", [{"name": "accuracy"}, {"name": "bleu", "goal": "maximize", "scale": 5, "reference": 30}]),
+]
+"""Turns the file into that of a study whose trials the caller runs."""
+
+
+class TestTrialsThatTheCallerRuns:
+    def test_domains_without_any_files_have_a_share(self) -> None:
+        found = spec(*EXTERNAL)
+        assert [(d.name, d.mixed, d.elsewhere) for d in found.domains] == [
+            ("a", True, True),
+            ("b", True, True),
+            ("c", True, False),
+            ("d", False, False),
+        ]
+        assert found.space.upper == (1.0, 0.5, 1.0)
+        assert found.identity["domains"] == {"a": "mixed", "b": "mixed", "c": "mixed", "d": "tested"}
+
+    def test_metrics_may_have_any_name(self) -> None:
+        accuracy, bleu = spec(*EXTERNAL).metrics
+        assert (accuracy.goal, accuracy.upper, accuracy.weight) == (Goal.MAXIMIZE, 1.0, 1.0)
+        assert (bleu.scale, bleu.reference, bleu.upper) == (5, 30, None)
+
+    def test_what_follows_from_a_name_stands_after_its_last_slash(self) -> None:
+        changes = ("metrics", [{"name": "eval/held out/perplexity"}])
+        [metric] = spec(*EXTERNAL, changes).metrics
+        assert (metric.goal, metric.comparison) == (Goal.MINIMIZE, Comparison.LOG_RATIO)
+
+    def test_those_of_a_watched_domain_are_only_guarded(self) -> None:
+        changes = ("metrics.-", {"name": "d/accuracy", "guard": 0.1})
+        assert [metric.weight for metric in spec(*EXTERNAL, changes).metrics] == [1.0, 1.0, 0.0]
+
+    def test_the_baseline_is_wanted_where_a_reference_is_missing(self) -> None:
+        stated = ("metrics.0.reference", 0.5)
+        assert spec(*EXTERNAL).baseline
+        assert not spec(*EXTERNAL, stated).baseline
+        assert spec(*EXTERNAL, stated, ("baseline", True)).baseline
+        assert spec(("metrics", [{"name": "support/f1", "reference": 0.5}])).baseline, "of any other kind it always is"
+
+    def test_it_may_be_kept_in_memory(self) -> None:
+        assert spec(*EXTERNAL).storage is StorageKind.SQLITE
+        memory = spec(*EXTERNAL, ("storage", "memory"))
+        assert memory.storage is StorageKind.MEMORY
+        assert (memory.identity, memory.policy) == (spec(*EXTERNAL).identity, spec(*EXTERNAL).policy)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (
+                ("metrics.0.name", "acuracy"),
+                "metrics[0].name: 'acuracy' is not a known metric; did you mean 'accuracy'? known are accuracy, f1, "
+                "exact_match, perplexity, loss; a metric of your own must state its goal and scale",
+            ),
+            (("metrics.0.name", ""), "metrics[0].name: expected a name, found ''"),
+            (("metrics.1.name", "accuracy"), "metrics[1].name: 'accuracy' stands here twice; remove one"),
+            (
+                ("metrics.-", {"name": "d/accuracy", "weight": 1}),
+                "metrics[2].weight: 'd' has no train files, so it can only be guarded; remove the weight",
+            ),
+            (("metrics", []), "metrics: expected at least one with a weight above 0"),
+            (
+                ("baseline", False),
+                "baseline: without the untuned baseline every metric must state its reference; add one to accuracy",
+            ),
+            (
+                ("domains", {"a": {}, "d": {"test": "d"}}),
+                "domains: expected at least two domains with train files, or without any, to mix, found only 'a'",
+            ),
+            (
+                ("domains.a.max_epochs", 2),
+                "domains.a.max_epochs: a domain without train files is never repeated; remove it, or add train files",
+            ),
+            (
+                ("domains.d.share", 0.1),
+                "domains.d.share: a domain without train files has no share; remove it, or add train files",
+            ),
+            (("current", {"d": 1}), "current.d: 'd' is no domain with a share; known are a, b, c"),
+            (("storage", "redis"), "storage: expected 'sqlite' or 'memory', found 'redis'"),
+            (("storage", None), "storage: expected 'sqlite' or 'memory', found nothing"),
+        ],
+    )
+    def test_what_is_refused(self, change: tuple[str, Any], message: str) -> None:
+        assert refusal(*EXTERNAL, change) == message
+
+    def test_memory_is_for_them_alone(self) -> None:
+        assert refusal(("storage", "memory")).startswith(
+            "storage: found memory, but trials of objective 'hf' run in the"
+        )
 
 
 class TestWhatTheObjectiveCanMeasure:
@@ -417,7 +588,11 @@ class TestIdentityAndPolicy:
         "changes",
         [
             [("search.trials", 48)],
+            [("search.space.grid", 0.01)],
+            [("search.space.at_most", 2)],
+            [("search.space.groups", {"g": {"domains": ["legal", "manuals"], "share": [0.1, 0.5]}})],
             [("search.parallel", 4)],
+            [("search.sampler", "tpe")],
             [("budget.hours", 3)],
             [("keep.best", 5)],
             [("keep.disk_gb", 3)],

@@ -55,7 +55,7 @@ class TestWhatIsAccepted:
     def test_only_four_keys_are_needed(self) -> None:
         file = parse("name: a\ndomains: {x: {}, y: {}}\nobjective: {kind: hf}\nmetrics: [{name: x/f1}]\n")
         assert (file.search.trials, file.search.parallel, file.search.seed) == (24, 2, 0)
-        assert (file.baseline, file.balance.kind, file.balance.mean) == (True, "worst", 0.0)
+        assert (file.baseline, file.storage, file.balance.kind, file.balance.mean) == (None, "sqlite", "worst", 0.0)
         assert (file.budget.hours, file.keep.best, file.current) == (None, 2, None)
         assert (file.data.weigh_by, file.data.max_epochs, file.data.audit.near) == ("rows", None, None)
 
@@ -123,12 +123,19 @@ class TestWhatIsRefused:
                 "zzz",
                 "1",
                 "zzz: unknown key; known are name, domains, objective, metrics, current, baseline, balance, data, "
-                "search, budget, keep",
+                "search, budget, keep, storage",
             ),
             ("domains.legal.trian", "x", "domains.legal.trian: unknown key; did you mean 'train'?"),
             ("domains", "{test: {shar: 1}}", "domains.test.shar: unknown key; did you mean 'share'?"),
             ("metrics.0.wieght", "1", "metrics[0].wieght: unknown key; did you mean 'weight'?"),
             ("search.trails", "3", "search.trails: unknown key; did you mean 'trials'?"),
+            ("search.space", "{atmost: 3}", "search.space.atmost: unknown key; did you mean 'at_most'?"),
+            (
+                "search.space",
+                "{groups: {g: {domain: [a]}}}",
+                "search.space.groups.g.domains: required, but not there; add it\n"
+                "search.space.groups.g.domain: unknown key; did you mean 'domains'?",
+            ),
             ("data.weigh", "rows", "data.weigh: unknown key; did you mean 'weigh_by'?"),
             ("data.audit.leaks", "warn", "data.audit.leaks: unknown key; did you mean 'leakage'?"),
             ("domains.legal.epochs", "2", "domains.legal.epochs: unknown key; did you mean 'max_epochs'?"),
@@ -158,13 +165,43 @@ class TestWhatIsRefused:
             ("current.legal", "half", "current.legal: expected a number, found 'half'"),
             ("current.legal", "-0.5", "current.legal: expected a number of at least 0, found -0.5"),
             ("baseline", "maybe", "baseline: expected true or false, found 'maybe'"),
-            ("balance.kind", "best", "balance.kind: expected 'worst' or 'weighted', found 'best'"),
+            ("balance.kind", "best", "balance.kind: expected 'worst', 'weighted' or 'pareto', found 'best'"),
             ("balance.mean", "-1", "balance.mean: expected a number of at least 0, found -1"),
             ("search.trials", "-1", "search.trials: expected a number of at least 1, found -1"),
             ("search.trials", "1.5", "search.trials: expected a whole number, found 1.5"),
             ("search.trials", "true", "search.trials: expected a whole number, found true"),
             ("search.parallel", "0", "search.parallel: expected a number of at least 1, found 0"),
+            (
+                "search.sampler",
+                "gp",
+                "search.sampler: expected 'simplex-gp', 'random', 'tpe' or 'optuna-gp', found 'gp'",
+            ),
             ("search.seed", "4294967296", "search.seed: expected a number below 4294967296, found 4294967296"),
+            ("search.space", "[]", "search.space: expected keys with values, found []"),
+            ("search.space", "{grid: -0.1}", "search.space.grid: expected a number above 0, found -0.1"),
+            ("search.space", "{at_most: 0}", "search.space.at_most: expected a number of at least 1, found 0"),
+            ("search.space", "{at_most: 2.5}", "search.space.at_most: expected a whole number, found 2.5"),
+            (
+                "search.space",
+                "{groups: {g: {domains: legal}}}",
+                "search.space.groups.g.domains: expected a list of one or more domains, found 'legal'",
+            ),
+            (
+                "search.space",
+                "{groups: {g: {domains: [2024]}}}",
+                "search.space.groups.g.domains: expected a list of one or more domains, found [2024]",
+            ),
+            (
+                "search.space",
+                "{groups: {g: {domains: [legal], share: [0.5, 0.1]}}}",
+                "search.space.groups.g.share: expected [lowest, highest] with 0 <= lowest <= highest <= 1, or one "
+                "number that fixes the share, found [0.5, 0.1]",
+            ),
+            (
+                "search.space",
+                "{groups: {g: {domains: [legal], proportions: {legal: 0}}}}",
+                "search.space.groups.g.proportions.legal: expected a number above 0, found 0",
+            ),
             ("budget.hours", "-8", "budget.hours: expected a number above 0, found -8"),
             ("budget.hours", ".inf", "budget.hours: expected a finite number, found inf"),
             ("budget.hours", "1:30", "budget.hours: expected a number, found '1:30'"),
@@ -298,6 +335,7 @@ PATHS = st.sampled_from(
         "metrics.0.weight",
         "search.trials",
         "search.seed",
+        "search.space",
         "current.legal",
     ]
 )

@@ -47,6 +47,13 @@ def test_it_repeats_the_recipes_trial(recipe: Recipe, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "result.json").is_file()
 
 
+def test_it_trains_with_the_recipes_hyperparameters(recipe: Recipe, tmp_path: Path) -> None:
+    found = dataclasses.replace(recipe, hyperparameters={"rate": 1e-5, "loss": "hinge", "packed": True})
+    found.save(tmp_path / "recipe.json")
+    list(train(Recipe.load(tmp_path / "recipe.json"), tmp_path / "out"))
+    assert job(tmp_path / "out")["hyperparameters"] == {"rate": 1e-5, "loss": "hinge", "packed": True}
+
+
 def test_a_seed_gives_other_draws(recipe: Recipe, tmp_path: Path) -> None:
     list(train(recipe, tmp_path / "out", seed=7))
     seeds = Seeds.of(7, replicate=1)

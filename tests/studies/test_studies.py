@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -13,8 +14,12 @@ import pytest
 
 from objectives.backends.hf.tiny import TinyRecipe, base_rows, tiny_model
 from objectives.base import Measurement
+from ratio_search.errors import IdentityError
+from ratio_search.keep import kept
 from ratio_search.manifest import Manifest
 from ratio_search.record import JobState
+from ratio_search.runner import SerialRunner
+from ratio_search.search import Search
 from ratio_search.spec import StudySpec
 from ratio_search.study import Study
 
@@ -27,7 +32,31 @@ def test_a_study_file_is_valid_and_its_data_is_there(file: Path) -> None:
     spec = StudySpec.load(file)
     assert spec.name == file.stem
     spec.backend.check(spec.root)
-    assert set(Manifest.of(spec).train_rows) == {domain.name for domain in spec.mixed}
+    wanted = set() if spec.backend.ELSEWHERE else {domain.name for domain in spec.mixed}
+    assert set(Manifest.of(spec).train_rows) == wanted
+
+
+def test_the_rehearsal_ends_near_what_the_quickstart_recommends(tmp_path: Path) -> None:
+    """Its table is of real runs of the quickstart, so both should like the same domains."""
+    spec = StudySpec.load(STUDIES / "replay.yaml")
+    assert [m.name for m in spec.metrics] == [m.name for m in StudySpec.load(STUDIES / "quickstart.yaml").metrics]
+    study = Study.create(spec, tmp_path)
+    study.override(trials=12)
+    with SerialRunner(spec.blueprint) as runner:
+        Search(study, runner).run()
+    assert study.complete == 12
+    shares = study.recommend().mixture
+    assert min(shares["manuals"], shares["pydocs"]) > max(shares["legal"], 0.2), shares
+
+
+def test_a_table_that_was_changed_is_another_study(tmp_path: Path) -> None:
+    shutil.copytree(STUDIES / "replay", tmp_path / "replay")
+    file = Path(shutil.copy(STUDIES / "replay.yaml", tmp_path))
+    study = Study.create(StudySpec.load(file), tmp_path / "runs")
+    table = tmp_path / "replay" / "runs.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("1.2377", "1.2378"), encoding="utf-8")
+    with pytest.raises(IdentityError, match=r"base\.table: was"):
+        study.check_identity()
 
 
 def test_the_quickstart_is_what_the_readme_says() -> None:
@@ -87,7 +116,9 @@ def test_a_killed_quickstart_goes_on_from_its_checkpoints(quickstart: Path) -> N
     recipe = json.loads(done.stdout)
     assert sum(recipe["shares"].values()) == 1
     assert set(recipe["compared"]) == {"baseline", "natural", "uniform"}
-    assert (Path(recipe["artefacts"]["adapter"]) / "adapter_model.safetensors").is_file()
+    assert recipe["tried"] or not recipe["artefacts"]
+    best, _ = study.ranking()[0]
+    assert (kept(study, best)["adapter"] / "adapter_model.safetensors").is_file()
 
     records = study.records()
     assert [record.state for record in records] == [JobState.COMPLETE] * 4

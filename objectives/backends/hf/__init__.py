@@ -6,7 +6,7 @@ import enum
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,7 +14,7 @@ from objectives.backends.backend import Backend
 from objectives.backends.hf.fingerprint import folder_digest
 from objectives.backends.hf.hub import unavailable
 from objectives.backends.hf.tiny import TINY, TinyRecipe, base_rows, digest
-from objectives.base import Objective
+from objectives.base import Objective, Value
 from objectives.data import DEFAULT_POLICY, Capacity, DataPolicy
 from objectives.domain import Domain
 from objectives.errors import OptionsError
@@ -84,6 +84,20 @@ class HfBackend(Backend):
         "threads",
     }
 
+    SEARCHED: ClassVar[frozenset[str] | None] = frozenset(
+        {
+            "batch_size",
+            "learning_rate",
+            "lora.alpha",
+            "lora.dropout",
+            "lora.rank",
+            "method",
+            "steps",
+            "warmup_steps",
+            "weight_decay",
+        }
+    )
+
     kind: Literal["hf"]
     base_model: str = Field(default=TINY, min_length=1)
     method: Method = Method.LORA
@@ -126,6 +140,12 @@ class HfBackend(Backend):
             return self.learning_rate
         small = self.base_model == TINY
         return {Method.LORA: 1e-2 if small else 2e-4, Method.FULL: 2e-3 if small else 2e-5}[self.method]
+
+    def _replaced(self, values: Mapping[str, Value]) -> dict[str, Any]:
+        data = super()._replaced(values)
+        if "method" in values and values["method"] == Method.FULL:
+            data["lora"] = LoraOptions().model_dump()  # those of the search's other method
+        return data
 
     def produces(self, labelled: Mapping[str, bool]) -> frozenset[str]:
         """Perplexity and exact match everywhere, accuracy and F1 where every test row has a label."""

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from objectives.backends.hf import HfBackend, Method
+from objectives.backends.hf import HfBackend
+from objectives.backends.hf.bench import Bench
 from objectives.backends.hf.encoding import Encoded, EncodedSet, encode
 from objectives.backends.hf.evaluation import Reading, TestSet
 from objectives.backends.hf.labels import Labels
 from objectives.backends.hf.learner import silence
-from objectives.backends.hf.model import Placement, check_vocabulary, keeps_prompts, load, prepare
+from objectives.backends.hf.model import Placement, check_vocabulary, keeps_prompts, ready
 from objectives.backends.hf.objective import HfObjective
 from objectives.backends.hf.template import Template
 from objectives.backends.hf.tiny import TINY, tiny_model
-from objectives.backends.hf.training import Schedule
 from objectives.data import Corpus, DataPolicy, Dataset, Row, Split, usable
 from objectives.domain import Domain
 from objectives.errors import DataError
@@ -36,19 +36,20 @@ def assemble(settings: HfBackend, domains: Sequence[Domain], root: Path, policy:
     """Builds the objective of one worker; see `HfBackend.build`."""
     torch.set_num_threads(settings.threads)
     silence()
+    Placement.of(settings)  # what cannot be had is said before a model is made
     opened = Corpus.open(domains, root, policy)
-    placement = Placement.of(settings)
     folder = tiny_model() if settings.base_model == TINY else settings.base_folder(root)
-    tokenizer, model = load(folder or settings.base_model, placement.dtype, settings.max_length)
+    make = partial(ready, folder or settings.base_model)
+    learner = make(settings)
+    tokenizer, vocabulary = learner.tokenizer, learner.vocabulary
     # Only now is a model of the hub on this machine, to count with: which rows are too long must not change by that.
     corpus = usable(opened, settings.capacity(root))
     train, test = corpus.of(Split.TRAIN), corpus.of(Split.TEST)
     template = Template.of(tokenizer)
-    learner = prepare(tokenizer, model, settings.lora if settings.method is Method.LORA else None, placement)
 
     def encoded(name: str, rows: Sequence[Row]) -> Encoded:
         made = encode(rows, tokenizer, template, settings.max_length)
-        check_vocabulary(learner, made)
+        check_vocabulary(vocabulary, made)
         if made.truncated:
             _LOG.warning(
                 "%d of %d rows of %r are cut to %d tokens", made.truncated, len(made), name, settings.max_length
@@ -63,26 +64,12 @@ def assemble(settings: HfBackend, domains: Sequence[Domain], root: Path, policy:
         if name in train and (some := _of_each_label(train[name])):
             known.append((encoded(name, some), some))
         tests.append(_test_set(name, known, tokenizer, settings.max_length))
-    return HfObjective(
-        learner,
-        corpus,
-        learned,
-        tests,
-        Schedule(
-            steps=settings.steps,
-            batch_size=settings.batch_size,
-            micro_batch_size=settings.micro_batch_size or settings.batch_size,
-            learning_rate=settings.peak_learning_rate,
-            warmup_steps=settings.steps // 10 if settings.warmup_steps is None else settings.warmup_steps,
-            weight_decay=settings.weight_decay,
-        ),
-        Reading(
-            max_length=settings.max_length,
-            batch_tokens=settings.eval_batch_tokens,
-            cached=any(test.labels and test.labels.first is None for test in tests) and keeps_prompts(learner),
-        ),
-        checkpoint_every=settings.checkpoint_every,
+    reading = Reading(
+        max_length=settings.max_length,
+        batch_tokens=settings.eval_batch_tokens,
+        cached=any(test.labels and test.labels.first is None for test in tests) and keeps_prompts(learner),
     )
+    return HfObjective(settings, Bench(make, learner, settings), corpus, learned, tests, reading)
 
 
 def _of_each_label(data: Dataset) -> list[Row]:

@@ -65,6 +65,7 @@ class Learner:
 
     Attributes:
         model: the Hugging Face model, or the peft model around it.
+        tokenizer: the model's.
         device: where it is.
         trainable: name to weight of what is trained.
         adapted: whether an adapter is trained, and not the model's own weights.
@@ -81,7 +82,7 @@ class Learner:
             autocast: whether to compute in bfloat16 although the weights are kept in float32.
         """
         self.model = model.to(device)
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self.device = device
         self.trainable: dict[str, torch.nn.Parameter] = {
             name: weight for name, weight in model.named_parameters() if weight.requires_grad
@@ -93,6 +94,11 @@ class Learner:
         # Logits at the scored places alone: the head is the widest layer, and most places are prompt. Done
         # in front of the head, so that whatever a model does to its logits afterwards is still done.
         model.get_output_embeddings().register_forward_pre_hook(self._select)
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens that the model has a place for."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
 
     @property
     def rounding(self) -> float:
@@ -161,7 +167,7 @@ class Learner:
             self.model.save_pretrained(folder, save_embedding_layers=False)
         else:
             self.model.save_pretrained(folder)
-            self._tokenizer.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
 
 
 def silence() -> None:

@@ -107,6 +107,21 @@ def _letters(text: str) -> str:
     return "".join(c for c in text.lower() if c.isalnum())
 
 
+def ready(source: Path | str, settings: HfBackend) -> Learner:
+    """A learner for settings, of the base model as it is on disk.
+
+    Args:
+        source: a folder, or a name on the hub.
+        settings: of a study, or of a job of it.
+
+    Raises:
+        OptionsError: the base model cannot be loaded, or cannot be used for this.
+    """
+    placement = Placement.of(settings)
+    tokenizer, model = load(source, placement.dtype, settings.max_length)
+    return prepare(tokenizer, model, settings.lora if settings.method is Method.LORA else None, placement)
+
+
 def prepare(tokenizer: Any, model: Any, lora: LoraOptions | None, placement: Placement) -> Learner:
     """A learner of a loaded model.
 
@@ -169,13 +184,17 @@ def _check_causal(learner: Learner) -> None:
         )
 
 
-def check_vocabulary(learner: Learner, rows: Encoded) -> None:
+def check_vocabulary(known: int, rows: Encoded) -> None:
     """Checks that the model has a place for every token of the data.
+
+    Args:
+        known: tokens that it has a place for.
+        rows: of the data.
 
     Raises:
         OptionsError: the tokenizer has more tokens than the model.
     """
-    known, largest = learner.model.get_input_embeddings().weight.shape[0], int(rows.tokens.max())
+    largest = int(rows.tokens.max())
     if largest >= known:
         raise OptionsError(
             f"objective.base_model: its tokenizer writes token number {largest}, but the model knows only {known}; "

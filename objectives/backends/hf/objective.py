@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from objectives.backends.hf import HfBackend
+from objectives.backends.hf.bench import Bench
 from objectives.backends.hf.encoding import Encoded, EncodedSet
 from objectives.backends.hf.evaluation import Evaluation, Reading, TestSet
 from objectives.backends.hf.learner import Learner
@@ -26,38 +28,35 @@ class HfObjective:
     """Fine-tunes and evaluates in this process, one job at a time.
 
     Every job begins with the same weights, whatever ran before it: the adapter is initialised anew from the
-    job's training seed, or the trained weights are put back.
+    job's training seed, or the trained weights are put back. Where a job trains another adapter than the last one,
+    or by another method, the base model is loaded anew.
     """
 
     def __init__(
         self,
-        learner: Learner,
+        settings: HfBackend,
+        bench: Bench,
         corpus: Corpus,
         train: Mapping[str, EncodedSet],
         tests: Sequence[TestSet],
-        schedule: Schedule,
         reading: Reading,
-        *,
-        checkpoint_every: int | None,
     ) -> None:
         """Takes what all jobs share; `HfBackend.build` makes it.
 
         Args:
-            learner: the base model.
+            settings: the study's; a job's hyperparameters replace some of them.
+            bench: gives the base model, ready for a job.
             corpus: the study's data.
             train: domain to its training rows as tokens.
             tests: the domains' test rows.
-            schedule: how a job trains.
             reading: how a job's model is evaluated.
-            checkpoint_every: steps between two checkpoints; None for none, unless cancelled.
         """
-        self._learner = learner
+        self._settings = settings
+        self._bench = bench
         self._corpus = corpus
         self._train = dict(train)
         self._tests = tuple(tests)
-        self._schedule = schedule
         self._reading = reading
-        self._checkpoint_every = checkpoint_every
 
     def run(self, job: Job, context: Context) -> Iterator[Progress | Measurement]:
         """Trains on the job's mixture, unless it is the baseline, and evaluates every test set.
@@ -80,22 +79,24 @@ class HfObjective:
 
     def _run(self, job: Job, context: Context) -> Iterator[Progress | Measurement]:
         wall, cpu = time.perf_counter(), time.process_time()
-        blend = self._blend(job)
+        settings = self._settings.with_hyperparameters(job.hyperparameters)
+        blend = self._blend(job, settings.train_rows)
         tally = None if blend is None else blend.tally()
-        self._learner.reset(job.seeds.training)
-        training = None if blend is None else self._training(blend, job)
+        learner = self._bench.learner(settings)
+        learner.reset(job.seeds.training)
+        training = None if blend is None else self._training(learner, blend, job, Schedule.of(settings))
         checkpoint = context.checkpoint / "training.pt"
         if training is not None:
             yield from self._fit(training, checkpoint, context)
         trained = time.perf_counter()
-        evaluation = Evaluation(self._learner, self._tests, self._reading)
+        evaluation = Evaluation(learner, self._tests, self._reading)
         yield from self._evaluate(evaluation, training, checkpoint, context)
         evaluated = time.perf_counter()
         # One generator for all mixtures: the luck of F1's resamples is then common to them.
         metrics = evaluation.metrics(np.random.default_rng(job.seeds.data))
-        artefact = "adapter" if self._learner.adapted else "model"
+        artefact = "adapter" if learner.adapted else "model"
         if training is not None:
-            self._learner.save(context.folder / artefact)
+            learner.save(context.folder / artefact)
         yield Measurement(
             metrics=metrics,
             realised=None if tally is None else tally.realised,
@@ -110,17 +111,17 @@ class HfObjective:
             artefacts={} if training is None else {artefact: artefact},
         )
 
-    def _blend(self, job: Job) -> Blend | None:
+    def _blend(self, job: Job, rows: int) -> Blend | None:
         if job.mixture is None:
             return None
         return self._corpus.blend(
             job.mixture,
             seed=job.seeds.data,
-            rows=self._schedule.steps * self._schedule.batch_size,
+            rows=rows,
             lengths={name: rows.lengths for name, rows in self._train.items()},
         )
 
-    def _training(self, blend: Blend, job: Job) -> Training:
+    def _training(self, learner: Learner, blend: Blend, job: Job, schedule: Schedule) -> Training:
         domains, rows = (
             np.concatenate(parts) for parts in zip(*((p.domains, p.rows) for p in blend.parts()), strict=True)
         )
@@ -130,16 +131,17 @@ class HfObjective:
             here = domains == number
             wanted, order[here, 1] = np.unique(rows[here], return_inverse=True)
             data.append(self._train[name].encoded(wanted) if len(wanted) else Encoded.of([]))
-        return Training(self._learner, data, order, self._schedule, job.seeds.training)
+        return Training(learner, data, order, schedule, job.seeds.training)
 
     def _fit(self, training: Training, checkpoint: Path, context: Context) -> Iterator[Progress]:
         if training.restore(checkpoint):
             yield self._progress(training, "continued from a checkpoint")
+        every = self._settings.checkpoint_every
         pace = _Pace()
         while not training.done:
             _stop_if_asked(context, training, checkpoint)
             loss = training.advance()
-            if self._checkpoint_every and (training.step % self._checkpoint_every == 0 or training.done):
+            if every and (training.step % every == 0 or training.done):
                 training.save(checkpoint)
             if pace.due() or training.done:
                 yield self._progress(training, f"loss {loss:.3f}")
@@ -156,7 +158,7 @@ class HfObjective:
     def _progress(self, training: Training | None, note: str) -> Progress:
         if training is None:
             return Progress(step=0, total=0, note=note)
-        return Progress(step=training.step, total=self._schedule.steps, note=note)
+        return Progress(step=training.step, total=training.steps, note=note)
 
 
 class _Pace:

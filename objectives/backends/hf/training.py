@@ -10,13 +10,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from objectives.backends.hf import HfBackend
 from objectives.backends.hf.encoding import Encoded
 from objectives.backends.hf.learner import Batch, Learner
 from objectives.errors import ObjectiveError
@@ -45,6 +46,18 @@ class Schedule:
     learning_rate: float
     warmup_steps: int
     weight_decay: float
+
+    @classmethod
+    def of(cls, settings: HfBackend) -> Self:
+        """The schedule that settings describe."""
+        return cls(
+            steps=settings.steps,
+            batch_size=settings.batch_size,
+            micro_batch_size=settings.micro_batch_size or settings.batch_size,
+            learning_rate=settings.peak_learning_rate,
+            warmup_steps=settings.steps // 10 if settings.warmup_steps is None else settings.warmup_steps,
+            weight_decay=settings.weight_decay,
+        )
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
@@ -92,6 +105,11 @@ class Training:
         self._optimizer = torch.optim.AdamW(
             self._weights, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
         )
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in all."""
+        return self._schedule.steps
 
     @property
     def done(self) -> bool:

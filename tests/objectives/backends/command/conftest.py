@@ -65,7 +65,14 @@ def python(command: Callable[..., Objective]) -> Callable[..., Objective]:
 @pytest.fixture
 def job() -> Job:
     mixture = Mixture.of({"colours": 0.25, "shapes": 0.75})
-    return Job(id="trial-0004", kind=JobKind.TRIAL, mixture=mixture, seeds=Seeds(data=8, training=9), attempt=2)
+    return Job(
+        id="trial-0004",
+        kind=JobKind.TRIAL,
+        mixture=mixture,
+        seeds=Seeds(data=8, training=9),
+        attempt=2,
+        hyperparameters={"warmth": 0.5, "loss": "hinge"},
+    )
 
 
 @pytest.fixture

@@ -77,6 +77,7 @@ class TestWhatTheTrainerIsTold:
             "mixture": {"colours": 0.25, "shapes": 0.75},
             "seeds": {"data": 8, "training": 9},
             "attempt": 2,
+            "hyperparameters": {"warmth": 0.5, "loss": "hinge"},
             "rows": {"colours": 6, "shapes": 18},
             "train_file": str(here.folder / "train.jsonl"),
             "test_files": {name: [str(root / f"{name}.test.jsonl")] for name in ("colours", "shapes", "watched")},

@@ -3,12 +3,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from objectives.backends import load
-from objectives.backends.hf import HfBackend, Method
+from objectives.backends.hf import HfBackend, LoraOptions, Method
 from objectives.errors import OptionsError
 
 
@@ -148,3 +149,42 @@ class TestFingerprint:
 
     def test_of_a_hub_name_is_the_name(self, tmp_path: Path) -> None:
         assert set(HfBackend(kind="hf", base_model="org/model").fingerprint(tmp_path)) == {"template"}
+
+
+class TestHyperparameters:
+    def test_replace_settings_at_dotted_keys_and_leave_the_rest(self) -> None:
+        stated = HfBackend(kind="hf", steps=100, lora=LoraOptions(alpha=32))
+        changed = stated.with_hyperparameters({"steps": 50, "learning_rate": 1e-4, "lora.rank": 4})
+        assert (changed.steps, changed.learning_rate, changed.lora) == (50, 1e-4, LoraOptions(rank=4, alpha=32))
+        assert changed.train_rows == 50 * 16
+        assert changed.model_copy(update={"steps": 100, "learning_rate": None, "lora": stated.lora}) == stated
+        assert stated.with_hyperparameters({}) == stated
+
+    def test_another_method_leaves_the_adapters_settings_aside(self) -> None:
+        stated = HfBackend(kind="hf", lora=LoraOptions(rank=4))
+        full = stated.with_hyperparameters({"method": "full", "lora.rank": 16, "lora.dropout": 0.1})
+        assert (full.method, full.lora) == (Method.FULL, LoraOptions())
+        assert full.peak_learning_rate == 2e-3
+        assert stated.with_hyperparameters({"method": "lora"}) == stated
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"lora.rank": 0},
+            {"steps": 2.5},
+            {"method": "half"},
+            {"lora.dropout": 1.0},
+            {"steps": 10, "warmup_steps": 10},
+            {"learning_rate": 0.0},
+        ],
+    )
+    def test_must_be_settings(self, values: dict[str, Any]) -> None:
+        with pytest.raises(ValidationError):
+            HfBackend(kind="hf").with_hyperparameters(values)
+
+    def test_every_one_that_can_be_searched_is_a_setting_that_results_depend_on(self) -> None:
+        assert HfBackend.SEARCHED is not None
+        for key in HfBackend.SEARCHED:
+            section, _, nested = key.partition(".")
+            assert section in HfBackend.model_fields and section not in HfBackend.POLICY
+            assert not nested or nested in LoraOptions.model_fields

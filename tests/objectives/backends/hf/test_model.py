@@ -139,7 +139,7 @@ class TestWhatIsRefused:
         learner = prepare(*load(saved(config, tokenizer, tmp_path), torch.float32, 64), None, ON_CPU)
         rows = encode([Row.of("any text", "at all")], tokenizer, Template.of(tokenizer), 64)
         with pytest.raises(OptionsError, match=r"writes token number \d+, but the model knows only 100"):
-            check_vocabulary(learner, rows)
+            check_vocabulary(learner.vocabulary, rows)
 
     def test_a_sequence_longer_than_the_model_reads(self, tokenizer: Any, base: Path) -> None:
         with pytest.raises(OptionsError, match=r"max_length is 65, but .* reads at most 64 tokens"):

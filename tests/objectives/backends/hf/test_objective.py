@@ -1,18 +1,20 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from objectives.backends.hf import HfBackend, assembly
 from objectives.backends.hf.encoding import encode
 from objectives.backends.hf.training import Training
-from objectives.base import Context, Estimate, Job, JobKind, Measurement, Objective, Progress, Seeds
+from objectives.base import Context, Estimate, Job, JobKind, Measurement, Objective, Progress, Seeds, Value
 from objectives.data import DEFAULT_POLICY, Action, DataPolicy, Dataset, Finding, Row, Weigh, read_rows
 from objectives.domain import Domain
 from objectives.errors import Cancelled, DataError, ObjectiveError, OptionsError
@@ -78,6 +80,59 @@ class TestContractWithFull(ObjectiveContract):
     @pytest.fixture
     def objective(self, full: Objective) -> Objective:
         return full
+
+
+class TestHyperparameters:
+    """One objective runs jobs of every kind; each must be what an objective made for it alone would measure."""
+
+    CASES: ClassVar[dict[str, tuple[dict[str, Value], dict[str, Any]]]] = {
+        "none": ({}, {}),
+        "schedule": (
+            {"learning_rate": 3e-3, "steps": 6, "batch_size": 3, "warmup_steps": 2, "weight_decay": 0.1},
+            {"learning_rate": 3e-3, "steps": 6, "batch_size": 3, "warmup_steps": 2, "weight_decay": 0.1},
+        ),
+        "adapter": (
+            {"lora.rank": 2, "lora.alpha": 4, "lora.dropout": 0.3},
+            {"lora": {"rank": 2, "alpha": 4, "dropout": 0.3}},
+        ),
+        "method": ({"method": "full", "learning_rate": 3e-3}, {"method": "full", "learning_rate": 3e-3}),
+    }
+
+    @pytest.fixture
+    def alone(self, base: Path, root: Path, domains: Sequence[Domain]) -> Callable[[str, Path], Measurement]:
+        """What a fresh objective with the settings of a case measures."""
+
+        def measure(case: str, folder: Path) -> Measurement:
+            subject = settings(base, **self.CASES[case][1]).build(domains, root)
+            return measured(subject, job(), context(folder))
+
+        return measure
+
+    def test_a_job_is_as_if_the_study_stated_its_values_whatever_ran_before(
+        self, objective: Objective, alone: Callable[[str, Path], Measurement], tmp_path: Path
+    ) -> None:
+        expected = {case: alone(case, tmp_path / "alone" / case) for case in self.CASES}
+        assert len({tuple(values(found.metrics).values()) for found in expected.values()}) == len(self.CASES)
+        for number, case in enumerate(["method", "adapter", "none", "schedule", "adapter", "method", "none"]):
+            asked = dataclasses.replace(job(), hyperparameters=self.CASES[case][0])
+            found = measured(objective, asked, context(tmp_path / str(number)))
+            assert (found.metrics, found.rows) == (expected[case].metrics, expected[case].rows), (number, case)
+            assert set(found.artefacts) == {"model" if case == "method" else "adapter"}
+
+    def test_the_baseline_is_the_same_after_any_of_them(self, objective: Objective, tmp_path: Path) -> None:
+        before = measured(objective, job(None), context(tmp_path / "before"))
+        asked = dataclasses.replace(job(), hyperparameters={"method": "full"})
+        measured(objective, asked, context(tmp_path / "between"))
+        assert measured(objective, job(None), context(tmp_path / "after")).metrics == before.metrics
+
+    def test_one_model_is_kept_at_a_time(self, base: Path, root: Path, domains: Sequence[Domain]) -> None:
+        subject = settings(base).build(domains, root)
+        bench = subject._bench  # type: ignore[attr-defined]
+        first = weakref.ref(bench.learner(settings(base)))
+        assert bench.learner(settings(base, steps=3, learning_rate=1e-3)) is first()
+        assert bench.learner(settings(base, lora={"rank": 3})).adapted
+        assert first() is None
+        assert not bench.learner(settings(base, method="full")).adapted
 
 
 class TestTrial:
@@ -304,10 +359,10 @@ class TestBuild:
 
             return call
 
-        monkeypatch.setattr(assembly, "load", noted("load", assembly.load))
+        monkeypatch.setattr(assembly, "ready", noted("ready", assembly.ready))
         monkeypatch.setattr(HfBackend, "capacity", noted("capacity", HfBackend.capacity))
         settings(base).build(domains, root)
-        assert called == ["load", "capacity"]
+        assert called == ["ready", "capacity"]
 
 
 class TestConversations:

@@ -1,0 +1,1 @@
+"""Problems, contestants and bookkeeping of `benchmarks/sample_efficiency.py`."""
