@@ -42,6 +42,7 @@ from mixing.suite import Suite
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "mixing"
+OUTCOMES = ROOT / "benchmarks" / "mixing" / "outcomes.jsonl"
 
 
 def planned(options: argparse.Namespace) -> list[Run]:
@@ -137,7 +138,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--trials", type=int, default=100, help="of each run")
     parser.add_argument("--processes", type=int, default=2, help="runs at a time, one core each; 0: what is kept")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of nets, optima and trials")
-    parser.add_argument("--results", type=Path, help="file of the outcomes; default: results.jsonl in the cache")
+    parser.add_argument("--results", type=Path, default=OUTCOMES, help="file of the outcomes")
     parser.add_argument(
         "--make-quickstart-table", type=int, metavar="N", help="fine-tune N mixtures for real, then stop"
     )
@@ -158,7 +159,7 @@ def main() -> None:
     if options.make_quickstart_table is not None:
         make_table(options.make_quickstart_table, options.processes)
         return
-    results = Results(file=options.results or options.cache / "results.jsonl", cache=options.cache)
+    results = Results(file=options.results, cache=options.cache)
     outcomes = played(planned(options), results, options.processes)
     if options.plot is not None:
         plot(outcomes, options.plot)

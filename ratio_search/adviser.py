@@ -10,10 +10,10 @@ from scipy.special import ndtri
 
 from objectives.mixture import Mixture
 from objectives.scorer import Score, Scorer
-from ratio_search.points import Points, PointSpace
+from ratio_search.model import Points, PointSpace
 from ratio_search.recommendation import CREDIBLE, Alternative, Prediction, Recommendation
 from ratio_search.record import Record
-from ratio_search.simplex_gp import Outlook
+from ratio_search.sampler.simplex_gp import Outlook
 from ratio_search.space import SAME
 
 DRAWS = 512

@@ -148,7 +148,7 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a study after anything; a finished one prints its result again."""
-    from ratio_search.strategy import check_installed
+    from ratio_search.sampler.strategy import check_installed
 
     study = _open(name, runs)
     _check_run_here(study.spec)

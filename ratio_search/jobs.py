@@ -15,8 +15,8 @@ from ratio_search.distributions import distribution_with
 from ratio_search.hyperparameters import Hyperparameter
 from ratio_search.past_runs import PastRun
 from ratio_search.record import IMPORTED, JobState, Record
+from ratio_search.sampler.strategy import Proposal
 from ratio_search.space import SAME
-from ratio_search.strategy import Proposal
 from ratio_search.trial import ATTEMPT, BASIS, MEASUREMENT, ORIGIN, SEEDS, SHARE, TrialReader, state_of
 
 

@@ -12,8 +12,8 @@ from objectives.data import ESTIMATE, SHOWN, Finding, Found, Split, TokenCounter
 from ratio_search.anchors import Anchor, anchors
 from ratio_search.manifest import Manifest, audited
 from ratio_search.repetition import Repetition, possible_space
+from ratio_search.sampler.strategy import check_installed
 from ratio_search.spec import StudySpec
-from ratio_search.strategy import check_installed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,10 @@ from objectives.metrics import KINDS
 from objectives.mixture import Mixture
 from objectives.scorer import Balance, Metric
 from ratio_search.errors import SpaceError, SpecError
-from ratio_search.group import Group
 from ratio_search.hyperparameters import Hyperparameter
 from ratio_search.judged import measured_metric, told_metric, unknown
 from ratio_search.searched import hyperparameters, longest_run
-from ratio_search.space import SimplexSpace
+from ratio_search.space import Group, SimplexSpace
 from ratio_search.study_file import (
     DataSection,
     DomainSection,

@@ -21,25 +21,23 @@ from ratio_search.anchors import anchors
 from ratio_search.charter import Charter
 from ratio_search.distributions import incompatible
 from ratio_search.errors import IdentityError, NothingToRecommend, StudyError
-from ratio_search.evidence import Evidence
 from ratio_search.identity import differences, listed
 from ratio_search.jobs import Jobs
 from ratio_search.manifest import Manifest
+from ratio_search.model import Evidence, PointSpace, one_thread
 from ratio_search.past_runs import Imported, PastRuns
-from ratio_search.points import PointSpace
 from ratio_search.recommendation import Recommendation
 from ratio_search.record import JobState, Record
 from ratio_search.repetition import possible_space
-from ratio_search.sampler import SimplexSampler
+from ratio_search.sampler.simplex_gp import SimplexGP
+from ratio_search.sampler.simplex_sampler import SimplexSampler
+from ratio_search.sampler.strategies import strategy
+from ratio_search.sampler.strategy import SamplerKind, check_installed
 from ratio_search.searched import usual
-from ratio_search.simplex_gp import SimplexGP
 from ratio_search.space import SAME
 from ratio_search.spec import StudySpec
 from ratio_search.storage import StudyFolder, StudyHome, StudyMemory
-from ratio_search.strategies import strategy
-from ratio_search.strategy import SamplerKind, check_installed
 from ratio_search.study_file import SearchSection, StorageKind, read, validated
-from ratio_search.threads import one_thread
 from ratio_search.trial import ATTEMPT, FAILURE, LOSSES, MEASUREMENT
 
 MODEL_FROM = 3

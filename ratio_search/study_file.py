@@ -18,7 +18,7 @@ from objectives.data import Action, Weigh
 from objectives.metrics import Goal
 from objectives.scorer import BalanceKind
 from ratio_search.errors import SpecError
-from ratio_search.strategy import SamplerKind
+from ratio_search.sampler.strategy import SamplerKind
 
 Model = TypeVar("Model", bound=BaseModel)
 

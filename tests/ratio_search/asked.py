@@ -13,8 +13,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from objectives.mixture import Mixture
 from ratio_search.errors import SpaceError
-from ratio_search.group import Group
-from ratio_search.space import SimplexSpace
+from ratio_search.space import Group, SimplexSpace
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,12 @@ from objectives.metrics import Goal
 from objectives.mixture import Mixture
 from objectives.scorer import Balance, BalanceKind, Metric, Scorer
 from ratio_search.adviser import POSSIBLE, SHOWN, advise
-from ratio_search.evidence import Evidence
 from ratio_search.hyperparameters import Choice, Hyperparameter, Real
-from ratio_search.points import PointSpace
+from ratio_search.model.evidence import Evidence
+from ratio_search.model.points import PointSpace
 from ratio_search.recommendation import Recommendation
 from ratio_search.record import Record
-from ratio_search.simplex_gp import SimplexGP
+from ratio_search.sampler.simplex_gp import SimplexGP
 from ratio_search.space import SAME, SimplexSpace
 from tests.ratio_search.trials import gains_of, trial
 

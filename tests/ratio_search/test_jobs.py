@@ -8,7 +8,7 @@ from objectives.mixture import Mixture
 from ratio_search.jobs import Jobs
 from ratio_search.past_runs import PastRun
 from ratio_search.record import JobState
-from ratio_search.strategy import Proposal
+from ratio_search.sampler.strategy import Proposal
 from ratio_search.trial import ATTEMPT, FAILURE, MEASUREMENT
 from tests.ratio_search.trials import trial as record_of
 

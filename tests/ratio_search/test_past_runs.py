@@ -23,12 +23,12 @@ from objectives.errors import DataError
 from objectives.mixture import Mixture
 from objectives.table import MOST_PROBLEMS
 from ratio_search import Study, StudySpec, report
+from ratio_search.model.points import PointSpace
 from ratio_search.past_runs import PastRuns
-from ratio_search.points import PointSpace
 from ratio_search.recipe import Recipe, rivals
 from ratio_search.record import IMPORTED, JobState
-from ratio_search.sampler import SimplexSampler
-from ratio_search.strategy import Proposal
+from ratio_search.sampler.simplex_sampler import SimplexSampler
+from ratio_search.sampler.strategy import Proposal
 
 DOCUMENT: dict[str, Any] = {
     "name": "taking",

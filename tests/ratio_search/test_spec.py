@@ -16,8 +16,7 @@ from objectives.errors import OptionsError
 from objectives.metrics import Comparison, Goal
 from objectives.mixture import Mixture
 from ratio_search.errors import SpecError
-from ratio_search.group import Group
-from ratio_search.space import SimplexSpace
+from ratio_search.space import Group, SimplexSpace
 from ratio_search.spec import StudySpec
 from ratio_search.study_file import StorageKind
 

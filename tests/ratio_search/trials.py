@@ -10,7 +10,7 @@ from objectives.metrics import Goal
 from objectives.mixture import Mixture
 from objectives.scorer import Balance, Metric, Scorer
 from ratio_search.record import JobState, Record
-from ratio_search.strategy import Strategy
+from ratio_search.sampler.strategy import Strategy
 
 Law = Callable[[Mixture], Mapping[str, float]]
 

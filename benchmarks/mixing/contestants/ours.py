@@ -65,19 +65,19 @@ class Altered(OurStudy):
 
         Args:
             setting: what is known beforehand.
-            constants: of `ratio_search.surrogate`, by name.
+            constants: of `ratio_search.model.surrogate`, by name.
         """
         super().__init__(setting)
         self.constants = constants
 
     def ask(self, history: History, pending: Floats) -> Floats:
         """The next job of a study whose model is another."""
-        with mock.patch.multiple("ratio_search.surrogate", **self.constants):
+        with mock.patch.multiple("ratio_search.model.surrogate", **self.constants):
             return super().ask(history, pending)
 
     def recommend(self, history: History) -> Floats:
         """What such a model recommends."""
-        with mock.patch.multiple("ratio_search.surrogate", **self.constants):
+        with mock.patch.multiple("ratio_search.model.surrogate", **self.constants):
             return super().recommend(history)
 
 
@@ -146,8 +146,8 @@ def _model(*views: tuple[float, dict[str, Any]]) -> Maker:
     """Ours with other processes for each metric."""
 
     def make(setting: Setting) -> OurStudy:
-        from ratio_search.gaussian_process import Prior
-        from ratio_search.surrogate import Expert
+        from ratio_search.model.gaussian_process import Prior
+        from ratio_search.model.surrogate import Expert
 
         return Altered(setting, EXPERTS=tuple(Expert(power=power, prior=Prior(**prior)) for power, prior in views))
 

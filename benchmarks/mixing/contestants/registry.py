@@ -16,7 +16,7 @@ from .base import Contestant, Maker, Setting
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
 
-OURS = ("ratio_search.sampler", "ratio_search.adviser", "objectives.scorer")
+OURS = ("ratio_search.sampler.simplex_sampler", "ratio_search.adviser", "objectives.scorer")
 """Our method's modules. With all that they import from this repository, they decide whether results are still valid."""
 
 OWN = "ours"

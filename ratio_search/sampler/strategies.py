@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ratio_search.points import PointSpace
-from ratio_search.shadow import RandomStrategy, ShadowStrategy
-from ratio_search.simplex_gp import SimplexGP
-from ratio_search.strategy import SamplerKind, Strategy
+from ratio_search.model import PointSpace
+from ratio_search.sampler.shadow import RandomStrategy, ShadowStrategy
+from ratio_search.sampler.simplex_gp import SimplexGP
+from ratio_search.sampler.strategy import SamplerKind, Strategy
 
 
 def strategy(kind: SamplerKind, space: PointSpace, *, seed: int) -> Strategy:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from objectives.mixture import Mixture
-from ratio_search.group import Group
-from ratio_search.space import SimplexSpace
+from ratio_search.space import Group, SimplexSpace
 from tests.ratio_search.asked import Asked, asked
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -12,14 +12,14 @@ from objectives.base import Estimate, Value
 from objectives.metrics import Comparison, Goal
 from objectives.mixture import Mixture
 from objectives.scorer import Balance, BalanceKind, Metric, Scorer
-from ratio_search.evidence import Evidence
 from ratio_search.hyperparameters import Choice, Hyperparameter, Real, Whole
-from ratio_search.points import PointSpace
+from ratio_search.model.evidence import Evidence
+from ratio_search.model.points import PointSpace
 from ratio_search.record import Record
-from ratio_search.shadow import RandomStrategy
-from ratio_search.simplex_gp import AVOIDED, Outlook, SimplexGP
+from ratio_search.sampler.shadow import RandomStrategy
+from ratio_search.sampler.simplex_gp import AVOIDED, Outlook, SimplexGP
+from ratio_search.sampler.strategy import Proposal
 from ratio_search.space import SAME, SimplexSpace
-from ratio_search.strategy import Proposal
 from tests.ratio_search.asked import Asked, asked
 from tests.ratio_search.trials import gains_of, searched, trial
 

@@ -9,9 +9,9 @@ from objectives.base import Estimate
 from objectives.metrics import Comparison, Goal
 from objectives.mixture import Mixture
 from objectives.scorer import Balance, Metric, Scorer
-from ratio_search.evidence import Evidence
 from ratio_search.hyperparameters import Choice, Real
-from ratio_search.points import PointSpace
+from ratio_search.model.evidence import Evidence
+from ratio_search.model.points import PointSpace
 from ratio_search.record import Record
 from ratio_search.space import SimplexSpace
 from tests.ratio_search.trials import gains_of, trial

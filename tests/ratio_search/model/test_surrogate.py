@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratio_search.gaussian_process import Array
-from ratio_search.surrogate import COMMON, EXPERTS, Surrogate, _normal
+from ratio_search.model.gaussian_process import Array
+from ratio_search.model.surrogate import COMMON, EXPERTS, Surrogate, _normal
 
 SEEDS = st.integers(0, 2**32 - 1)
 N = 2048

@@ -9,13 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives.scorer import BalanceKind, Scorer
-from ratio_search.evidence import Evidence
-from ratio_search.points import Points, PointSpace
+from ratio_search.model import EXPERTS, Evidence, Points, PointSpace, Surrogate, one_thread
 from ratio_search.record import Record
+from ratio_search.sampler.strategy import Proposal
 from ratio_search.space import SAME
-from ratio_search.strategy import Proposal
-from ratio_search.surrogate import EXPERTS, Surrogate
-from ratio_search.threads import one_thread
 
 Array = NDArray[np.float64]
 Utility = Callable[[Array], Array]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from objectives.errors import MixtureError
 from objectives.mixture import Mixture
-from ratio_search.two_level import TwoLevel
+from ratio_search.space.two_level import TwoLevel
 
 SIDES = {"customer": ["a", "b"], "platform": ["x", "y", "z"]}
 

@@ -13,10 +13,10 @@ from objectives.base import JobKind, Value
 from objectives.scorer import Scorer
 from ratio_search.anchors import Anchor
 from ratio_search.distributions import distribution, suggest
-from ratio_search.points import PointSpace
+from ratio_search.model import PointSpace
 from ratio_search.record import JobState, Record
+from ratio_search.sampler.strategy import Proposal, Strategy
 from ratio_search.space import SAME
-from ratio_search.strategy import Proposal, Strategy
 from ratio_search.trial import SHARE, TrialReader
 
 

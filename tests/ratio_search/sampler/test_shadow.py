@@ -12,13 +12,13 @@ from objectives.base import Job, JobKind, Measurement, Seeds, Value
 from objectives.metrics import Goal
 from objectives.mixture import Mixture
 from objectives.scorer import Balance, Metric, Scorer
-from ratio_search.box import ExponentialBox
 from ratio_search.errors import SpecError
 from ratio_search.hyperparameters import Choice, Hyperparameter, Real, Whole
 from ratio_search.record import JobState, Record
-from ratio_search.shadow import STARTUP, RandomStrategy, ShadowStrategy
+from ratio_search.sampler.box import ExponentialBox
+from ratio_search.sampler.shadow import STARTUP, RandomStrategy, ShadowStrategy
+from ratio_search.sampler.strategy import SamplerKind, Strategy
 from ratio_search.space import SimplexSpace
-from ratio_search.strategy import SamplerKind, Strategy
 
 SPACE = SimplexSpace.of({"a": (0.0, 0.8), "b": (0.1, 1.0), "c": (0.0, 1.0), "d": (0.05, 0.05)})
 SCORER = Scorer(metrics=[Metric(name="a/x", goal=Goal.MAXIMIZE, reference=0.0)], balance=Balance(), baseline={})

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from objectives.mixture import Mixture
 from ratio_search.errors import SpaceError
-from ratio_search.group import Group
-from ratio_search.space import SimplexSpace
+from ratio_search.space import Group, SimplexSpace
 from tests.ratio_search.asked import Asked, asked, exact
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -12,12 +12,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from objectives.base import Value
 from objectives.scorer import Score, Scorer
-from ratio_search.box import Box, StickBreakingBox
 from ratio_search.distributions import distribution
 from ratio_search.hyperparameters import Hyperparameter
 from ratio_search.record import JobState, Record
+from ratio_search.sampler.box import Box, StickBreakingBox
+from ratio_search.sampler.strategy import Proposal, SamplerKind, check_installed
 from ratio_search.space import SimplexSpace
-from ratio_search.strategy import Proposal, SamplerKind, check_installed
 
 STARTUP = 10
 """Finished trials before a model chooses; both of Optuna's samplers draw at random until then."""

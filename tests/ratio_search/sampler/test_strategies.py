@@ -13,13 +13,13 @@ from objectives.mixture import Mixture
 from ratio_search import Study, StudySpec
 from ratio_search.errors import SpecError
 from ratio_search.hyperparameters import Choice
+from ratio_search.model.points import PointSpace
 from ratio_search.plan import Plan
-from ratio_search.points import PointSpace
-from ratio_search.shadow import STARTUP, RandomStrategy, ShadowStrategy
-from ratio_search.simplex_gp import SimplexGP
+from ratio_search.sampler.shadow import STARTUP, RandomStrategy, ShadowStrategy
+from ratio_search.sampler.simplex_gp import SimplexGP
+from ratio_search.sampler.strategies import strategy
+from ratio_search.sampler.strategy import SamplerKind
 from ratio_search.space import SimplexSpace
-from ratio_search.strategies import strategy
-from ratio_search.strategy import SamplerKind
 from tests.ratio_search.trials import gains_of, searched
 
 SPACE = PointSpace(

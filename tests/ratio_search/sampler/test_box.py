@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from objectives.mixture import Mixture
-from ratio_search.box import Box, ExponentialBox, StickBreakingBox
-from ratio_search.group import Group
-from ratio_search.space import SimplexSpace
-from tests.ratio_search.test_space import mixtures, spaces
+from ratio_search.sampler.box import Box, ExponentialBox, StickBreakingBox
+from ratio_search.space import Group, SimplexSpace
+from tests.ratio_search.space.test_simplex import mixtures, spaces
 
 BOXES = [ExponentialBox, StickBreakingBox]
 BOUNDS = {"a": (0.0, 0.5), "b": (0.1, 0.1), "c": (0.2, 1.0), "d": (0.0, 1.0)}

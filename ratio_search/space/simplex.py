@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from objectives.mixture import SUM_TOLERANCE, Mixture
 from ratio_search.errors import SpaceError
-from ratio_search.exchange import exchanges
-from ratio_search.group import Group, check_groups
-from ratio_search.parts import Parts
-from ratio_search.supports import Supports
-from ratio_search.walk import walk
+from ratio_search.space.exchange import exchanges
+from ratio_search.space.group import Group, check_groups
+from ratio_search.space.parts import Parts
+from ratio_search.space.supports import Supports
+from ratio_search.space.walk import walk
 
 SAME = 1e-4
 """Two mixtures count as one when no more than this part of the rows would have to change domain."""

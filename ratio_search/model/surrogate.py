@@ -13,7 +13,7 @@ from scipy.linalg import cholesky
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from ratio_search.gaussian_process import Array, GaussianProcess, Moments, Prior, lower_solved
+from ratio_search.model.gaussian_process import Array, GaussianProcess, Moments, Prior, lower_solved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +245,7 @@ class _Known:
 
 
 def _tamed(gains: Array) -> Array:
-    """Gains of a metric, without those that are so low that they would drown what the others say: a run that diverged."""
+    """Gains of a metric, the lowest cut off where they would drown what the others say, as of a run that diverged."""
     known = gains[np.isfinite(gains)]
     lower, middle = np.quantile(known, [0.25, 0.5])
     return np.maximum(gains, middle - FAR * (middle - lower)) if middle > lower else gains

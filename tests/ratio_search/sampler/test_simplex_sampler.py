@@ -16,14 +16,14 @@ from objectives.scorer import Scorer
 from ratio_search.anchors import Anchor, anchors
 from ratio_search.hyperparameters import Choice, Hyperparameter, Real, Whole
 from ratio_search.jobs import Jobs
+from ratio_search.model.points import PointSpace
 from ratio_search.past_runs import PastRun
-from ratio_search.points import PointSpace
 from ratio_search.record import JobState, Record
-from ratio_search.sampler import SimplexSampler
-from ratio_search.shadow import RandomStrategy
-from ratio_search.simplex_gp import SimplexGP
+from ratio_search.sampler.shadow import RandomStrategy
+from ratio_search.sampler.simplex_gp import SimplexGP
+from ratio_search.sampler.simplex_sampler import SimplexSampler
+from ratio_search.sampler.strategy import Proposal, Strategy
 from ratio_search.space import SimplexSpace
-from ratio_search.strategy import Proposal, Strategy
 from tests.ratio_search.trials import gains_of, trial
 
 NAMES = tuple("abcd")

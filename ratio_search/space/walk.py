@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ratio_search.parts import Bools, Floats, Ints, Parts
+from ratio_search.space.parts import Bools, Floats, Ints, Parts
 
 
 def walk(parts: Parts, n: int, rng: np.random.Generator, support: Bools | None = None) -> Floats:

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ratio_search.group import Group
-from ratio_search.parts import Parts
-from ratio_search.supports import Supports
+from ratio_search.space import Group
+from ratio_search.space.parts import Parts
+from ratio_search.space.supports import Supports
 from tests.ratio_search.asked import Asked, asked
 
 

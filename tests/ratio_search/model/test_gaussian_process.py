@@ -8,7 +8,7 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from ratio_search.gaussian_process import FIT_AT_MOST, JITTER, Array, GaussianProcess, Prior, _surprise
+from ratio_search.model.gaussian_process import FIT_AT_MOST, JITTER, Array, GaussianProcess, Prior, _surprise
 
 SEEDS = st.integers(0, 2**32 - 1)
 PRIORS = [Prior(), Prior(spread=None), Prior(slope=(-1.0, 1.0)), Prior(spread=None, slope=(0.0, 1.0))]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ratio_search.parts import DUST, Bools, Floats, Parts
+from ratio_search.space.parts import DUST, Bools, Floats, Parts
 
 
 def exchanges(parts: Parts, shares: Floats, amounts: Sequence[float], *, units: int = 0, at_most: int = 0) -> Floats:

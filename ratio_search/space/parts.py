@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from objectives.mixture import SUM_TOLERANCE
 from ratio_search.errors import SpaceError
-from ratio_search.group import Group
+from ratio_search.space.group import Group
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

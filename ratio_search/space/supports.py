@@ -9,7 +9,7 @@ import numpy as np
 
 from objectives.mixture import SUM_TOLERANCE
 from ratio_search.errors import SpaceError
-from ratio_search.parts import DUST, Bools, Floats, Ints, Parts
+from ratio_search.space.parts import DUST, Bools, Floats, Ints, Parts
 
 _AT = "search.space.at_most"
 

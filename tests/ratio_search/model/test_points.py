@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from objectives.mixture import Mixture
 from ratio_search.hyperparameters import Choice, Hyperparameter, Real, Whole
-from ratio_search.points import Points, PointSpace
+from ratio_search.model.points import Points, PointSpace
 from ratio_search.space import SimplexSpace
 from tests.ratio_search.asked import Asked, asked
 

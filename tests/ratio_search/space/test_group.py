@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ratio_search.errors import SpaceError
-from ratio_search.group import Group
+from ratio_search.space.group import Group
 
 
 def test_proportions_are_stated_as_weights() -> None:

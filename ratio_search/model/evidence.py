@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from objectives.base import Estimate
 from objectives.metrics import Comparison
 from objectives.scorer import Metric, Scorer
-from ratio_search.points import Points, PointSpace
+from ratio_search.model.points import Points, PointSpace
 from ratio_search.record import JobState, Record
 
 EXTREME = 1e60
