@@ -28,6 +28,7 @@ FENCES = {
         "ratio_search/jobs.py",
         "ratio_search/sampler/simplex_sampler.py",
         "ratio_search/sampler/shadow.py",
+        "ratio_search/standing.py",
         "ratio_search/storage.py",
         "ratio_search/study.py",
         "ratio_search/trial.py",
@@ -108,6 +109,7 @@ APART = {
         "ratio_search.model.points",
     ),
     "ratio_search.study": ("ratio_search.runner", "ratio_search.search", "ratio_search.recipe", "ratio_search.report"),
+    "ratio_search.standing": ("ratio_search.study", "ratio_search.runner", "ratio_search.search"),
     "ratio_search.storage": ("ratio_search.study", "ratio_search.search", "ratio_search.runner"),
     "ratio_search.model.surrogate": (
         "ratio_search.model.points",
