@@ -50,10 +50,6 @@ What a domain is judged by depends on its own share first. At 10 trials that sav
 to explain, and at 40 nothing.
 """
 
-FAR = 4.0
-"""Gains lower than the median by more than this many distances to the lower quartile count as that low: how bad a
-run that diverged was says nothing of the others."""
-
 COMMON = 0.5
 """Correlation of the errors that the processes of different metrics make.
 
@@ -132,7 +128,6 @@ class Surrogate:
             own: for each metric, the place of the domain that it judges; None where it is of none of them.
         """
         own = own or [None] * gains.shape[1]
-        gains = np.stack([_tamed(of_metric) for of_metric in gains.T], axis=1)
         processes = []
         for expert in EXPERTS:
             seen = expert.see(x, domains)
@@ -242,13 +237,6 @@ class _Known:
         left = np.sqrt(np.maximum(there.variance - np.square(half).sum(axis=0), 0))
         found: Array = there.mean[:, None] + half.T @ self.apart + left[:, None] * normal
         return found
-
-
-def _tamed(gains: Array) -> Array:
-    """Gains of a metric, the lowest cut off where they would drown what the others say, as of a run that diverged."""
-    known = gains[np.isfinite(gains)]
-    lower, middle = np.quantile(known, [0.25, 0.5])
-    return np.maximum(gains, middle - FAR * (middle - lower)) if middle > lower else gains
 
 
 def _nearer(own: int | None, inputs: int) -> Array:
