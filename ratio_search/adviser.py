@@ -71,7 +71,7 @@ def advise(
         record=record,
         tried=mixture.distance(record.job.mixture) <= SAME
         and dict(record.job.hyperparameters) == dict(best.settings[0]),
-        score=_expected(forecast.mean[0], gains[:, 0], scorer),
+        score=_expected(forecast.mean[0], scorer),
         predictions=_predictions(forecast.mean[0], forecast.sd[0], gains[:, 0], scorer),
         guarded=float(held.all(axis=0).mean()) if any(m.guard is not None for m in scorer.metrics) else None,
         alternatives=_alternatives(scorer.utility(gains), trials, mixture),
@@ -91,7 +91,7 @@ def _held(gains: NDArray[np.float64], scorer: Scorer) -> NDArray[np.bool_]:
     return held
 
 
-def _expected(mean: NDArray[np.float64], gains: NDArray[np.float64], scorer: Scorer) -> Score:
+def _expected(mean: NDArray[np.float64], scorer: Scorer) -> Score:
     """The score of the expected gains; guards that are as likely to break as to hold count as broken."""
     values = {
         metric.name: metric.value(float(gain), scorer.reference(metric))

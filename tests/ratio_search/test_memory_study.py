@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from objectives.base import Job, JobKind
 from objectives.mixture import Mixture
@@ -15,6 +15,7 @@ from ratio_search import Study, StudySpec, report
 from ratio_search.errors import IdentityError, NothingToRecommend, SpecError, StudyError
 from ratio_search.recipe import Recipe
 from ratio_search.record import JobState
+from tests.ratio_search.trials import study_of, text_of
 
 DOCUMENT: dict[str, Any] = {
     "name": "elsewhere",
@@ -34,12 +35,8 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-def text(**keys: Any) -> str:
-    return yaml.safe_dump({**DOCUMENT, **keys}, sort_keys=False)
-
-
-def made(**keys: Any) -> Study:
-    return Study.create(StudySpec.parse(text(**keys), Path.cwd()))
+text = functools.partial(text_of, DOCUMENT)
+made = functools.partial(study_of, DOCUMENT)
 
 
 def next_job(study: Study) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from objectives.base import Job, Seeds
 from objectives.mixture import Mixture
 from ratio_search import Study, StudySpec
 from ratio_search.errors import NothingToRecommend
 from ratio_search.record import JobState
+from tests.ratio_search.trials import study_of, text_of
 
 DOCUMENT: dict[str, Any] = {
     "name": "elsewhere",
@@ -34,12 +35,8 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-def text(**keys: Any) -> str:
-    return yaml.safe_dump({**DOCUMENT, **keys}, sort_keys=False)
-
-
-def made(**keys: Any) -> Study:
-    return Study.create(StudySpec.parse(text(**keys), Path.cwd()))
+text = functools.partial(text_of, DOCUMENT)
+made = functools.partial(study_of, DOCUMENT)
 
 
 def roots(mixture: Mixture) -> dict[str, float]:

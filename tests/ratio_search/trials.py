@@ -1,18 +1,36 @@
-"""Records of trials as a study would keep them, made from numbers."""
+"""Studies from plain data, and records of trials as a study would keep them, made from numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from objectives.attempt import Failure, FailureKind
 from objectives.base import Estimate, Job, JobKind, Measurement, Seeds, Value
 from objectives.metrics import Goal
 from objectives.mixture import Mixture
 from objectives.scorer import Balance, Metric, Scorer
+from ratio_search import Study, StudySpec
 from ratio_search.record import JobState, Record
 from ratio_search.sampler.strategy import Strategy
 
+Document = Mapping[str, Any]
+"""A study file as plain data."""
+
 Law = Callable[[Mixture], Mapping[str, float]]
+
+
+def text_of(document: Document, **keys: Any) -> str:
+    """A study file; keywords replace its keys."""
+    return yaml.safe_dump({**document, **keys}, sort_keys=False)
+
+
+def study_of(document: Document, **keys: Any) -> Study:
+    """A new study of it, in the current folder."""
+    return Study.create(StudySpec.parse(text_of(document, **keys), Path.cwd()))
 
 
 def trial(

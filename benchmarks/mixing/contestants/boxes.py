@@ -1,4 +1,8 @@
-"""Two ways to give a box sampler a simplex."""
+"""Two ways to give a box sampler a simplex.
+
+The product's own (ratio_search/sampler/box.py) also keep bounds. These stand by themselves, so that what a peer did
+stays valid when the product changes.
+"""
 
 from __future__ import annotations
 

@@ -2,23 +2,22 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
-from objectives.attempt import Failure, FailureKind
-from objectives.base import Job, JobKind, Measurement, Seeds, Value
+from objectives.base import Value
 from objectives.metrics import Goal
 from objectives.mixture import Mixture
 from objectives.scorer import Balance, Metric, Scorer
 from ratio_search.errors import SpecError
 from ratio_search.hyperparameters import Choice, Hyperparameter, Real, Whole
-from ratio_search.record import JobState, Record
+from ratio_search.record import Record
 from ratio_search.sampler.box import ExponentialBox
 from ratio_search.sampler.shadow import STARTUP, RandomStrategy, ShadowStrategy
 from ratio_search.sampler.strategy import SamplerKind, Strategy
 from ratio_search.space import SimplexSpace
+from tests.ratio_search.trials import trial
 
 SPACE = SimplexSpace.of({"a": (0.0, 0.8), "b": (0.1, 1.0), "c": (0.0, 1.0), "d": (0.05, 0.05)})
 SCORER = Scorer(metrics=[Metric(name="a/x", goal=Goal.MAXIMIZE, reference=0.0)], balance=Balance(), baseline={})
@@ -42,40 +41,10 @@ def value(mixture: Mixture) -> float:
     return -sum((share - BEST[name]) ** 2 for name, share in mixture.items())
 
 
-def record(
-    number: int,
-    mixture: Mixture,
-    values: Mapping[str, float] | None = None,
-    *,
-    failed: bool = False,
-    hyperparameters: Mapping[str, Value] | None = None,
-) -> Record:
-    """A finished trial, or a running one without values."""
-    state = JobState.FAILED if failed else JobState.RUNNING if values is None else JobState.COMPLETE
-    return Record(
-        number=number,
-        job=Job(
-            id=f"trial-{number:04d}",
-            kind=JobKind.TRIAL,
-            mixture=mixture,
-            seeds=Seeds(data=0, training=0),
-            hyperparameters=hyperparameters or {},
-        ),
-        origin="test",
-        basis=(),
-        state=state,
-        measurement=None if values is None else Measurement.of_numbers(values),
-        failure=Failure(kind=FailureKind.OBJECTIVE, message="broken") if failed else None,
-        losses=0,
-        started=None,
-        finished=None,
-    )
-
-
 def history(n: int, seed: int = 0) -> list[Record]:
     """Finished trials of uniform mixtures."""
     mixtures = [SPACE.mixture(shares) for shares in SPACE.sample(n, np.random.default_rng(seed))]
-    return [record(i, mixture, {"a/x": value(mixture)}) for i, mixture in enumerate(mixtures)]
+    return [trial(i, mixture, {"a/x": value(mixture)}) for i, mixture in enumerate(mixtures)]
 
 
 def searched(strategy: Strategy, trials: int) -> float:
@@ -83,7 +52,7 @@ def searched(strategy: Strategy, trials: int) -> float:
     records: list[Record] = []
     for number in range(trials):
         mixture = strategy.propose(records, SCORER, number).mixture
-        records.append(record(number, mixture, {"a/x": value(mixture)}))
+        records.append(trial(number, mixture, {"a/x": value(mixture)}))
     return max(found.values["a/x"] for found in records)
 
 
@@ -123,20 +92,20 @@ class TestShadow:
 
     def test_the_scores_decide(self, kind: SamplerKind) -> None:
         strategy, records = ShadowStrategy(SPACE, {}, 0, kind), history(20)
-        turned = [record(r.number, mixture_of(r), {"a/x": -r.values["a/x"]}) for r in records]
+        turned = [trial(r.number, mixture_of(r), {"a/x": -r.values["a/x"]}) for r in records]
         assert strategy.propose(records, SCORER, 20) != strategy.propose(turned, SCORER, 20)
 
     def test_running_trials_are_pending(self, kind: SamplerKind) -> None:
         strategy, records = ShadowStrategy(SPACE, {}, 0, kind), history(14)
         alone = strategy.propose(records, SCORER, 16)
-        pending = [record(14 + i, alone.mixture) for i in range(2)]
+        pending = [trial(14 + i, alone.mixture) for i in range(2)]
         beside = strategy.propose([*records, *pending], SCORER, 16)
         assert beside.mixture.distance(alone.mixture) > 1e-3
         assert beside.basis == tuple(range(16))
 
     def test_failed_trials_are_left_out(self, kind: SamplerKind) -> None:
         strategy, records = ShadowStrategy(SPACE, {}, 0, kind), history(12)
-        failed = [record(12, BEST, failed=True), record(13, BEST, {"a/x": 9.0}, failed=True)]
+        failed = [trial(12, BEST, failed=True), trial(13, BEST, {"a/x": 9.0}, failed=True)]
         assert strategy.propose([*records, *failed], SCORER, 14) == strategy.propose(records, SCORER, 14)
 
     def test_it_draws_at_random_until_there_is_something_to_learn_from(self, kind: SamplerKind) -> None:
@@ -146,7 +115,7 @@ class TestShadow:
         assert strategy.propose(many, None, 30) == random.propose(many, None, 30)
 
     def test_mixtures_that_bounds_of_now_forbid_are_learned_from(self, kind: SamplerKind) -> None:
-        records = [*history(12), record(12, Mixture.of({"a": 0.9, "b": 0.0, "c": 0.0, "d": 0.1}), {"a/x": 3.0})]
+        records = [*history(12), trial(12, Mixture.of({"a": 0.9, "b": 0.0, "c": 0.0, "d": 0.1}), {"a/x": 3.0})]
         found = ShadowStrategy(SPACE, {}, 0, kind).propose(records, SCORER, 13)
         assert found.mixture in SPACE
         assert found.basis == tuple(range(13))
@@ -177,7 +146,7 @@ def test_hyperparameters_are_searched_with_the_shares(kind: SamplerKind) -> None
         drawn = random.propose([], None, number)
         rate, schedule = drawn.hyperparameters["learning_rate"], drawn.hyperparameters["schedule"]
         values = {"a/x": -abs(math.log10(float(rate)) + 4.5) + (schedule == "cosine")}
-        records.append(record(number, drawn.mixture, values, hyperparameters=drawn.hyperparameters))
+        records.append(trial(number, drawn.mixture, values, hyperparameters=drawn.hyperparameters))
     found = [strategy.propose(records, SCORER, 30 + i).hyperparameters for i in range(2)]
     assert all(values[name] in known for values in found for name, known in SEARCHED.items())
     assert [values["schedule"] for values in found] == ["cosine"] * 2
@@ -187,9 +156,9 @@ def test_hyperparameters_are_searched_with_the_shares(kind: SamplerKind) -> None
 def test_trials_with_other_hyperparameters_than_those_of_now_are_left_out() -> None:
     random = RandomStrategy(SPACE, SEARCHED, 0)
     asked = [random.propose([], None, number) for number in range(15)]
-    records = [record(i, p.mixture, {"a/x": 0.1 * i}, hyperparameters=p.hyperparameters) for i, p in enumerate(asked)]
+    records = [trial(i, p.mixture, {"a/x": 0.1 * i}, hyperparameters=p.hyperparameters) for i, p in enumerate(asked)]
     changed: list[dict[str, Value]] = [{}, {**asked[0].hyperparameters, "rank": 128}]
-    others = [record(15 + i, BEST, {"a/x": 9.0}, hyperparameters=values) for i, values in enumerate(changed)]
+    others = [trial(15 + i, BEST, {"a/x": 9.0}, hyperparameters=values) for i, values in enumerate(changed)]
     found = ShadowStrategy(SPACE, SEARCHED, 0, SamplerKind.TPE).propose([*records, *others], SCORER, 17)
     assert found.origin == "tpe"
     assert found.basis == tuple(range(15))
@@ -202,7 +171,7 @@ def test_broken_guards_are_kept_away_from(kind: SamplerKind) -> None:
     for seed in range(2):
         mixtures = [mixture_of(found) for found in history(20, seed)]
         values = [{"a/x": mixture["a"], "a/y": 0.25 - mixture["a"]} for mixture in mixtures]
-        records = [record(i, *pair) for i, pair in enumerate(zip(mixtures, values, strict=True))]
+        records = [trial(i, *pair) for i, pair in enumerate(zip(mixtures, values, strict=True))]
         strategy = ShadowStrategy(SPACE, {}, seed, kind)
         without.append(strategy.propose(records, SCORER, 20).mixture["a"])
         within.append(strategy.propose(records, GUARDED, 20).mixture["a"])
