@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 import os
 import tempfile
@@ -22,11 +21,8 @@ class _Worker:
 
     @classmethod
     def start(cls, study: Path, final: bool) -> None:
-        blueprint = StudySpec.load(study).blueprint
-        if final:
-            domains = tuple(dataclasses.replace(domain, test=domain.final) for domain in blueprint.domains)
-            blueprint = dataclasses.replace(blueprint, domains=domains)
-        cls.objective = blueprint.build()
+        spec = StudySpec.load(study)
+        cls.objective = (spec.on_final() if final else spec).blueprint.build()
 
     @classmethod
     def run(cls, mixture: Mixture | None, seeds: Seeds) -> Measurement:

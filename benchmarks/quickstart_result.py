@@ -20,7 +20,7 @@ import json
 import math
 import statistics
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from objectives.base import Seeds
 from objectives.mixture import Mixture
 from objectives.scorer import Scorer
 from ratio_search import Study, StudySpec
+from ratio_search.console import PlainConsole
 from ratio_search.driver import drive
 from ratio_search.recipe import Recipe
 from ratio_search.report import comparison
@@ -138,7 +139,7 @@ def draw(study: Study, path: Path) -> None:
     console.save_svg(str(path), title="make quickstart", theme=DIMMED_MONOKAI)
 
 
-def ray_runner(spec: StudySpec) -> Runner:
+def ray_runner(spec: StudySpec, stopping: Callable[[], bool]) -> Runner:
     return RayRunner(spec.blueprint, slots=spec.search.parallel)
 
 
@@ -156,7 +157,7 @@ def main() -> None:
             study = Study.open(options.study)
         else:
             study = Study.create(StudySpec.load(STUDY_FILE), elsewhere)
-            drive(study, ray_runner, Console(stderr=True), trials=8 if options.quick else None)
+            drive(study, ray_runner, PlainConsole(stderr=True), trials=8 if options.quick else None)
         if options.svg is not None:
             draw(study, options.svg)
         found = measure(study, 3 if options.quick else 10, options.processes, final=not options.test)

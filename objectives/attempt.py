@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from objectives.base import Context, Job, Measurement, Objective, Progress
-from objectives.errors import Cancelled, ObjectiveError, RatioSearchError, ResultError
+from objectives.errors import Cancelled, DeviceError, ObjectiveError, RatioSearchError, ResultError
 
 LOG_TAIL = 4_000
 """Characters of a failure's log or traceback that are kept with it."""
@@ -82,6 +82,8 @@ class Failure:
             return cls(kind=FailureKind.RESULT, message=str(error), log=error.log[-LOG_TAIL:])
         if isinstance(error, ObjectiveError):
             return cls(kind=FailureKind.OBJECTIVE, message=str(error), log=error.log[-LOG_TAIL:])
+        if isinstance(error, DeviceError):
+            return cls(kind=FailureKind.INFRASTRUCTURE, message=str(error))
         if isinstance(error, RatioSearchError):
             return cls(kind=FailureKind.OBJECTIVE, message=str(error))
         machine = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MACHINE_ERRORS)

@@ -29,6 +29,8 @@ class JobKind(enum.StrEnum):
     """Evaluates the untuned base model: no mixture, no training."""
     TRIAL = "trial"
     """Fine-tunes on a mixture that the search asks about."""
+    CONFIRMATION = "confirmation"
+    """Fine-tunes again, or evaluates the untuned model, for a judgement on rows that the search never saw."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

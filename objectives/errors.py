@@ -6,6 +6,7 @@ RatioSearchError
 ├── DataError               a training or test file that cannot be used
 ├── OptionsError            the objective's own settings cannot work here
 ├── ScoreError              metrics that cannot be judged
+├── DeviceError             the machine failed, not the fine-tune
 ├── ObjectiveError          a fine-tune or its evaluation failed by its own fault
 │   ├── ResultError         a result that lacks what was asked for, or is no result
 │   └── Cancelled           a fine-tune ended because it was told to
@@ -36,6 +37,10 @@ class OptionsError(RatioSearchError):
 
 class ScoreError(RatioSearchError):
     """Metrics that cannot be judged: a reference is missing, or a value is outside its metric's range."""
+
+
+class DeviceError(RatioSearchError):
+    """What a fine-tune ran on failed, such as a GPU that was lost: it may be tried again, by another worker."""
 
 
 class ObjectiveError(RatioSearchError):

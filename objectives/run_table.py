@@ -27,6 +27,7 @@ OWN = frozenset(
         "trial",
         "origin",
         "basis",
+        "expected_gain",
         STATE,
         "attempt",
         "started",
@@ -41,7 +42,7 @@ OWN = frozenset(
 OWN_PREFIXES = (SHARE, REALISED, PARAM, "seed/", "rows/", "cost/", "artefact/")
 """Other columns that `trials --csv` prints, which are no metrics."""
 
-BESIDE = ("stderr", "rows", "gain", "violation")
+BESIDE = ("stderr", "rows", "gain", "violation", "missed")
 """What may follow a metric's name and a slash in the names of further columns."""
 
 

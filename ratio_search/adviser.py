@@ -50,7 +50,10 @@ def advise(
         rng: of the draws behind probabilities.
     """
     evidence, best = outlook.evidence, outlook.best
-    allowed = np.array([i for i, number in enumerate(evidence.numbers) if number in records])
+    told = [(i, records[number]) for i, number in enumerate(evidence.numbers) if number in records]
+    known = [i for i, _ in told]
+    # What is doubted is not told to be good, unless there is nothing else.
+    allowed = np.array([i for i in known if not outlook.surrogate.doubted[i]] or known)
     likely = outlook.surrogate.forecast(space.coordinates(evidence.asked[allowed]))
     allowed = allowed[np.argsort(-scorer.utility(likely.mean.T), kind="stable")]
     nearest = int(np.linalg.norm(space.coordinates(evidence.asked[allowed]) - space.coordinates(best), axis=1).argmin())
@@ -64,7 +67,7 @@ def advise(
     [mixture] = [space.simplex.mixture(row) for row in best.shares]
     record = trials[0]
     assert record.job.mixture is not None
-    held = _held(gains[:, 0], scorer)
+    held, reached = _held(gains[:, 0], scorer), _reached(gains[:, 0], scorer)
     return Recommendation(
         mixture=mixture,
         hyperparameters=best.settings[0],
@@ -74,9 +77,11 @@ def advise(
         score=_expected(forecast.mean[0], scorer),
         predictions=_predictions(forecast.mean[0], forecast.sd[0], gains[:, 0], scorer),
         guarded=float(held.all(axis=0).mean()) if any(m.guard is not None for m in scorer.metrics) else None,
+        reached=float(reached.all(axis=0).mean()) if max(scorer.aspired) > -np.inf else None,
         alternatives=_alternatives(scorer.utility(gains), trials, mixture),
         scorer=scorer,
         considered=len(records),
+        doubted=tuple(record.job.id for i, record in told if outlook.surrogate.doubted[i]),
         unexplained=tuple(
             metric.name
             for metric, part in zip(scorer.metrics, outlook.surrogate.explained, strict=True)
@@ -89,6 +94,12 @@ def _held(gains: NDArray[np.float64], scorer: Scorer) -> NDArray[np.bool_]:
     """Whether each guard holds in each draw, both (n_metrics, n_draws)."""
     held: NDArray[np.bool_] = gains >= np.array(scorer.guarded)[:, None]
     return held
+
+
+def _reached(gains: NDArray[np.float64], scorer: Scorer) -> NDArray[np.bool_]:
+    """Whether each target is reached in each draw, both (n_metrics, n_draws)."""
+    reached: NDArray[np.bool_] = gains >= np.array(scorer.aspired)[:, None]
+    return reached
 
 
 def _expected(mean: NDArray[np.float64], scorer: Scorer) -> Score:
@@ -104,7 +115,8 @@ def _predictions(
     mean: NDArray[np.float64], sd: NDArray[np.float64], gains: NDArray[np.float64], scorer: Scorer
 ) -> dict[str, Prediction]:
     reach = float(ndtri((1 + CREDIBLE) / 2))
-    held = _held(gains, scorer).mean(axis=1)
+    held, reached = _held(gains, scorer).mean(axis=1), _reached(gains, scorer).mean(axis=1)
+    aspired = scorer.aspired
     found = {}
     for k, metric in enumerate(scorer.metrics):
         reference = scorer.reference(metric)
@@ -115,6 +127,7 @@ def _predictions(
             high=ends[1],
             gain=float(mean[k]),
             holds=None if metric.guard is None else float(held[k]),
+            reaches=None if aspired[k] == -np.inf else float(reached[k]),
         )
     return found
 

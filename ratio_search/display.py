@@ -15,6 +15,7 @@ from rich.text import Text
 from objectives.attempt import Failure
 from objectives.base import Job, JobKind, Progress
 from objectives.scorer import Score
+from ratio_search.agenda import Agenda, Trials
 from ratio_search.console import PlainConsole
 from ratio_search.record import JobState, Record
 from ratio_search.report import progress_text
@@ -32,15 +33,17 @@ LINES = {
 class Display:
     """Listens to a search and shows it: trials done and running, the best so far, metrics, and time left."""
 
-    def __init__(self, study: Study, slots: int, console: PlainConsole) -> None:
+    def __init__(self, study: Study, slots: int, console: PlainConsole, agenda: Agenda | None = None) -> None:
         """Prepares the display.
 
         Args:
             study: what is shown.
             slots: jobs at a time, for the time left.
             console: where; it decides whether there is a live table.
+            agenda: what is worked off; None for the study's trials.
         """
         self._study = study
+        self._agenda = agenda or Trials(study)
         self._slots = slots
         self._console = console
         self._started = time.monotonic()
@@ -55,6 +58,7 @@ class Display:
         self._ranking = self._study.ranking()
         if self._console.is_terminal:
             self._live.__enter__()
+        self._warn()
         return self
 
     def __exit__(
@@ -83,10 +87,16 @@ class Display:
 
     def _close(self, record: Record) -> None:
         self._ranking = self._study.ranking()
+        if record.job.kind is JobKind.BASELINE:
+            self._warn()
         if record.state is JobState.FAILED:
             self._failed += 1
-        elif record.job.kind is JobKind.TRIAL:
+        elif record.job.mixture is not None:
             self._seconds.append(time.monotonic() - self._begun[record.job.id])
+
+    def _warn(self) -> None:
+        for warning in self._study.warnings():
+            self.say(f"warning: {warning}")
 
     def _print(self, moment: Moment, job: Job, detail: Progress | Record | Failure | None) -> None:
         mixture = "" if job.mixture is None else f" {job.mixture}"
@@ -112,15 +122,17 @@ class Display:
         """The time that the open trials will take, from the mean of those that finished; empty at first."""
         if not self._seconds:
             return ""
-        open_ = self._study.spec.search.trials - self._study.complete
+        open_ = self._agenda.planned - self._agenda.complete
         seconds = round(open_ * sum(self._seconds) / len(self._seconds) / self._slots)
-        return f" ({open_} to go, about {datetime.timedelta(seconds=seconds)})"
+        stops = isinstance(self._agenda, Trials) and self._study.spec.search.stop is not None
+        most = "at most " if stops else ""
+        return f" ({most}{open_} to go, about {datetime.timedelta(seconds=seconds)})"
 
     def _table(self) -> Group:
         spec = self._study.spec
         head = (
-            f"{spec.name}: {self._study.complete} of {spec.search.trials} trials done, {len(self._running)} running, "
-            f"{self._failed} failed, {self._elapsed()} so far{self._left()}"
+            f"{spec.name}: {self._agenda.complete} of {self._agenda.planned} {self._agenda.noun} done, "
+            f"{len(self._running)} running, {self._failed} failed, {self._elapsed()} so far{self._left()}"
         )
         metrics = Table("metric", "goal", "reference", "best trial", "gain", box=None)
         if self._ranking:

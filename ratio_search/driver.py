@@ -1,15 +1,18 @@
-"""A driver: one process that holds a study's lease and runs its search until it ends."""
+"""A driver: one process that holds a study's lease, and runs its search or its confirmation until that ends."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
 
+from ratio_search.agenda import Agenda, Trials
+from ratio_search.confirm import Confirming
 from ratio_search.console import PlainConsole
 from ratio_search.display import Display
 from ratio_search.errors import StudyFailed
 from ratio_search.interrupt import Interrupt
 from ratio_search.lease import Lease
+from ratio_search.lineup import Lineup
 from ratio_search.runner import Runner
 from ratio_search.search import Ending, Search
 from ratio_search.spec import StudySpec
@@ -46,6 +49,71 @@ def drive(
         RunnerError: trials cannot be run here.
         StudyFailed: its work fails, or its folder cannot be written to.
     """
+
+    def agenda() -> Agenda | None:
+        study.override(trials=trials, parallel=parallel)
+        return None if study.done else Trials(study)
+
+    ending, code = _driven(study, agenda, make_runner, console)
+    if ending is Ending.BUDGET:
+        console.say(
+            f"budget.hours is spent, {study.spec.hours:g} hours: {study.complete} of {study.spec.search.trials} trials "
+            f"are done. To go on, raise it in {study.folder.study_file} and resume."
+        )
+    if ending is Ending.DONE:
+        _tell_early(study, console)
+    return code
+
+
+def confirm(
+    study: Study,
+    lineup: Lineup,
+    make_runner: Callable[[StudySpec, Callable[[], bool]], Runner],
+    console: PlainConsole,
+    *,
+    parallel: int | None = None,
+) -> int:
+    """Runs what the confirmation of a study still lacks, and shows it; see `drive`.
+
+    Args:
+        study: what is confirmed.
+        lineup: who is compared.
+        make_runner: gives a runner that is not entered yet, of a spec and a function that becomes true when it should
+            end.
+        console: where people look.
+        parallel: fine-tunes at a time, instead of what the study file states.
+    """
+
+    def agenda() -> Agenda | None:
+        study.override(trials=None, parallel=parallel)
+        study.line_up(lineup)
+        confirming = Confirming(study, lineup)
+        return None if confirming.complete == confirming.planned else confirming
+
+    ending, code = _driven(study, agenda, make_runner, console)
+    if ending is Ending.BUDGET:
+        runs = Confirming(study, lineup)
+        console.say(
+            f"budget.hours is spent, {study.spec.hours:g} hours: {runs.complete} of {runs.planned} {runs.noun} are "
+            f"done. To go on, raise it in {study.folder.study_file} and confirm again."
+        )
+    return code
+
+
+def _driven(
+    study: Study,
+    make_agenda: Callable[[], Agenda | None],
+    make_runner: Callable[[StudySpec, Callable[[], bool]], Runner],
+    console: PlainConsole,
+) -> tuple[Ending, int]:
+    """Works off an agenda under the study's lease; how that ended, and the exit code.
+
+    Args:
+        study: whose it is.
+        make_agenda: called under the lease; gives None where nothing is left to do.
+        make_runner: see `drive`.
+        console: where people look.
+    """
     stop = study.folder.stop_file
     with Lease(study.folder.lock_file), Interrupt() as interrupt:
 
@@ -53,35 +121,40 @@ def drive(
             return interrupt.received is not None or stop.exists()
 
         stop.unlink(missing_ok=True)
-        study.override(trials=trials, parallel=parallel)
-        if study.done:
-            return 0
-        ending = _search(study, make_runner, console, stopping)
-    if ending is Ending.STOPPED:
-        return interrupt.exit_code or 128 + signal.SIGTERM
-    if ending is Ending.BUDGET:
+        agenda = make_agenda()
+        ending = Ending.DONE if agenda is None else _search(study, agenda, make_runner, console, stopping)
+    return ending, (interrupt.exit_code or 128 + signal.SIGTERM) if ending is Ending.STOPPED else 0
+
+
+def _tell_early(study: Study, console: PlainConsole) -> None:
+    """Says that a search was stopped before all its trials were run, and how to go on; nothing otherwise."""
+    stop = study.early_stop
+    if stop is not None:
         console.say(
-            f"budget.hours is spent, {study.spec.hours:g} hours: {study.complete} of {study.spec.search.trials} trials "
-            f"are done. To go on, raise it in {study.folder.study_file} and resume."
+            f"{stop.reason}; {study.complete} of {study.spec.search.trials} trials are done. To go on, resume with "
+            f"more --trials, or with a lower search.worth in {study.folder.study_file}"
         )
-    return 0
 
 
 def _search(
     study: Study,
+    agenda: Agenda,
     make_runner: Callable[[StudySpec, Callable[[], bool]], Runner],
     console: PlainConsole,
     stopping: Callable[[], bool],
 ) -> Ending:
     try:
-        with make_runner(study.spec, stopping) as runner, Display(study, runner.slots, console) as display:
+        with (
+            make_runner(agenda.spec, stopping) as runner,
+            Display(study, runner.slots, console, agenda) as display,
+        ):
 
             def announced() -> bool:
                 if asked := stopping():
                     display.say("stopping: running jobs save a checkpoint first; a second Ctrl-C ends them at once")
                 return asked
 
-            return Search(study, runner, display, announced).run()
+            return Search(study, runner, display, announced, agenda).run()
     except KeyboardInterrupt:  # the second signal: whatever still runs is ended with the runner
         return Ending.STOPPED
     except STORAGE_ERRORS as error:

@@ -7,6 +7,7 @@ RatioSearchError
 ├── StudyError         a study's folder cannot be used as asked: not there, already there, changed
 │   └── IdentityError  its results would no longer be comparable; names what differs
 ├── NothingToRecommend no trial of it is finished
+├── SelectionError     a mixture is asked for that the study does not have
 ├── LeaseError         another driver holds the study
 ├── RunnerError        trials cannot be run here: too few GPUs, no cluster, no such address
 └── StudyFailed        the study stopped because its work fails
@@ -44,6 +45,10 @@ class IdentityError(StudyError):
 
 class NothingToRecommend(RatioSearchError):
     """A study has finished nothing that could be recommended."""
+
+
+class SelectionError(RatioSearchError):
+    """A mixture is asked for in words that mean none, or that the study does not have."""
 
 
 class LeaseError(RatioSearchError):

@@ -7,13 +7,20 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from objectives.metrics import source_digest
 from ratio_search.manifest import Manifest
 from ratio_search.spec import StudySpec
 
 
 def identity_of(spec: StudySpec, manifest: Manifest) -> dict[str, Any]:
     """What results depend on. A change of it makes another study."""
-    return {**spec.identity, "base": spec.backend.fingerprint(spec.root), "data": manifest.identity}
+    identity = {**spec.identity, "base": spec.backend.fingerprint(spec.root), "data": manifest.identity}
+    functions = {metric.name: metric.function for metric in spec.metrics if metric.function is not None}
+    if functions:
+        identity["functions"] = {
+            name: {"path": path, "source": source_digest(path, spec.root)} for name, path in functions.items()
+        }
+    return identity
 
 
 def digest(identity: Mapping[str, Any]) -> str:

@@ -15,13 +15,28 @@ from ratio_search.distributions import distribution_with
 from ratio_search.hyperparameters import Hyperparameter
 from ratio_search.past_runs import PastRun
 from ratio_search.record import IMPORTED, JobState, Record
+from ratio_search.rerun import Rerun
 from ratio_search.sampler.strategy import Proposal
 from ratio_search.space import SAME
-from ratio_search.trial import ATTEMPT, BASIS, MEASUREMENT, ORIGIN, SEEDS, SHARE, TrialReader, state_of
+from ratio_search.trial import (
+    ATTEMPT,
+    BASIS,
+    GAIN,
+    HYPERPARAMETERS,
+    KIND,
+    MEASUREMENT,
+    MIXTURE,
+    ORIGIN,
+    REPLICATE,
+    SEEDS,
+    SHARE,
+    TrialReader,
+    state_of,
+)
 
 
 class Jobs:
-    """All jobs of one kind, kept in an Optuna study of their own.
+    """All jobs of one kind, kept in an Optuna study of their own or among jobs of other kinds.
 
     Attributes:
         kind: why they are run.
@@ -70,9 +85,28 @@ class Jobs:
         made = propose(trial)
         if made is not None:
             trial.set_user_attr(BASIS, list(made.basis))
+        if made is not None and made.gain is not None:
+            trial.set_user_attr(GAIN, made.gain)
         trial.set_user_attr(SEEDS, dataclasses.asdict(Seeds.of(seed, self._replicate(made))))
         trial.set_user_attr(ATTEMPT, 1)
         trial.set_user_attr(ORIGIN, self.kind.value if made is None else made.origin)
+        return self._known(trial.number).job
+
+    def repeat(self, rerun: Rerun, seed: int) -> Job:
+        """A new job of which nothing is searched, its intent stored.
+
+        Args:
+            rerun: what to run.
+            seed: the study's; the job's own follow from it and from the replicate.
+        """
+        trial = self._study.ask()
+        trial.set_user_attr(KIND, self.kind.value)
+        trial.set_user_attr(MIXTURE, None if rerun.mixture is None else dict(rerun.mixture))
+        trial.set_user_attr(HYPERPARAMETERS, dict(rerun.hyperparameters))
+        trial.set_user_attr(REPLICATE, rerun.replicate)
+        trial.set_user_attr(SEEDS, dataclasses.asdict(rerun.seeds(seed)))
+        trial.set_user_attr(ATTEMPT, 1)
+        trial.set_user_attr(ORIGIN, rerun.origin)
         return self._known(trial.number).job
 
     def _replicate(self, made: Proposal | None) -> int:

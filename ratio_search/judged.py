@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from pathlib import Path
 
+from objectives.backends import Backend
 from objectives.domain import Domain
-from objectives.errors import ScoreError
-from objectives.metrics import KINDS, Comparison
-from objectives.scorer import Metric
+from objectives.errors import OptionsError, ScoreError
+from objectives.metrics import KINDS, Comparison, OwnMetric
+from objectives.scorer import EXPECTED, Balance, BalanceKind, Metric
 from ratio_search.errors import SpecError
+from ratio_search.reference import reference
 from ratio_search.study_file import MetricSection
 
 
-def measured_metric(position: int, section: MetricSection, domains: Sequence[Domain]) -> Metric:
+def measured_metric(position: int, section: MetricSection, domains: Sequence[Domain], root: Path) -> Metric:
     """A metric that the objective measures on a domain's test files.
 
     Args:
         position: its place in the list.
         section: what is stated.
         domains: the study's.
+        root: folder that a reference's path refers to.
 
     Raises:
         SpecError: it is no such metric.
@@ -35,30 +39,35 @@ def measured_metric(position: int, section: MetricSection, domains: Sequence[Dom
         raise SpecError(
             f"{at}.name: {section.name!r} needs test files to be measured on; add domains.{domain_name}.test"
         )
-    return _judged(at, section, short, f"{domain_name}/", watched=not domain.mixed)
+    return _judged(at, section, f"{domain_name}/", root, watched=not domain.mixed)
 
 
-def told_metric(position: int, section: MetricSection, domains: Sequence[Domain]) -> Metric:
+def told_metric(position: int, section: MetricSection, domains: Sequence[Domain], root: Path) -> Metric:
     """A metric that the caller tells: it may have any name, and belong to no domain; see `measured_metric`."""
     at = f"metrics[{position}]"
     if not section.name.strip() or not section.name.isprintable():
         raise SpecError(f"{at}.name: expected a name, found {section.name!r}")
-    prefix, slash, short = section.name.rpartition("/")
+    prefix, slash, _ = section.name.rpartition("/")
     domain = next((d for d in domains if slash and section.name.startswith(f"{d.name}/")), None)
-    return _judged(at, section, short, f"{prefix}{slash}", watched=domain is not None and not domain.mixed)
+    return _judged(at, section, f"{prefix}{slash}", root, watched=domain is not None and not domain.mixed)
 
 
-def _judged(at: str, section: MetricSection, short: str, prefix: str, *, watched: bool) -> Metric:
+def _judged(at: str, section: MetricSection, prefix: str, root: Path, *, watched: bool) -> Metric:
     """A metric with what follows from its name.
 
     Args:
         at: its dotted path.
         section: what is stated.
-        short: the part of its name that may be known.
-        prefix: what stands before it.
+        prefix: what stands before the part of its name that may be known.
+        root: folder that a reference's path refers to.
         watched: whether it judges a domain without a share.
     """
+    short = section.name.removeprefix(prefix)
     kind = KINDS.get(short)
+    if kind is not None and section.function is not None:
+        raise SpecError(
+            f"{at}.function: {short!r} is measured without a function; remove it, or give this metric another name"
+        )
     if kind is None and (section.goal is None or section.scale is None):
         near = difflib.get_close_matches(short, KINDS, n=1)
         hint = f"did you mean '{prefix}{near[0]}'? " if near else ""
@@ -66,9 +75,7 @@ def _judged(at: str, section: MetricSection, short: str, prefix: str, *, watched
             f"{at}.name: {short!r} is not a known metric; {hint}known are {', '.join(KINDS)}; "
             "a metric of your own must state its goal and scale"
         )
-    if watched and section.weight:
-        domain = prefix.partition("/")[0]
-        raise SpecError(f"{at}.weight: {domain!r} has no train files, so it can only be guarded; remove the weight")
+    _check_stated(at, section, prefix.partition("/")[0] if watched else None)
     own_scale = section.scale is not None
     goal = section.goal or (kind.goal if kind is not None else None)
     assert goal is not None
@@ -78,16 +85,92 @@ def _judged(at: str, section: MetricSection, short: str, prefix: str, *, watched
         comparison=Comparison.DIFFERENCE if kind is None or own_scale else kind.comparison,
         scale=section.scale if section.scale is not None else 1.0,
         weight=0.0 if watched else 1.0 if section.weight is None else section.weight,
-        reference=section.reference,
+        reference=_reference(at, section, root),
         guard=section.guard,
+        confidence=EXPECTED if section.confidence is None else section.confidence,
+        target=section.target,
         upper=None if kind is None or own_scale else kind.upper,
+        function=section.function,
     )
-    if metric.reference is not None:
+    for key, value in (("reference", metric.reference), ("target", metric.target)):
         try:
-            metric.check(metric.reference)
+            if value is not None:
+                metric.check(value)
         except ScoreError as error:
-            raise SpecError(f"{at}.reference: {error}") from error
+            raise SpecError(f"{at}.{key}: {error}") from error
     return metric
+
+
+def _check_stated(at: str, section: MetricSection, watched: str | None) -> None:
+    """Checks that what is stated of a metric goes together.
+
+    Args:
+        at: its dotted path.
+        section: what is stated.
+        watched: the domain, if it has no share; None for any other.
+    """
+    if watched is not None:
+        for key, stated in (("weight", section.weight or None), ("target", section.target)):
+            if stated is not None:
+                raise SpecError(
+                    f"{at}.{key}: {watched!r} has no train files, so it can only be guarded; remove the {key}"
+                )
+    if section.target is not None and section.weight == 0:
+        raise SpecError(f"{at}.target: found a target and weight 0, which is for guards alone; remove one of both")
+    if section.confidence is not None and section.guard is None:
+        raise SpecError(f"{at}.confidence: is that of a guard, and there is none; add a guard, or remove it")
+
+
+def _reference(at: str, section: MetricSection, root: Path) -> float | None:
+    try:
+        return reference(section.reference, section.name, root)
+    except SpecError as error:
+        raise SpecError(f"{at}.reference: {error}") from error
+
+
+def check_balance(balance: Balance, metrics: Sequence[Metric]) -> None:
+    """Checks that the balance and the metrics' targets go together.
+
+    Raises:
+        SpecError: they do not.
+    """
+    aiming = balance.kind is BalanceKind.TARGET
+    aimed = [i for i, metric in enumerate(metrics) if metric.target is not None]
+    if aiming and not aimed:
+        raise SpecError("balance.kind: found target, but no metric has one; state a target for one metric or more")
+    if aimed and not aiming:
+        raise SpecError(
+            f"metrics[{aimed[0]}].target: only balance: {{kind: target}} aims at it, found kind {balance.kind}; change "
+            "one of both"
+        )
+    if aiming and balance.mean:
+        raise SpecError(
+            "balance.mean: is not for kind target, which has the mean of the other metrics in it; remove it"
+        )
+
+
+def check_function(position: int, function: str, backend: Backend, root: Path) -> None:
+    """Checks that a metric can be measured by a function of the user's own; imports it.
+
+    Args:
+        position: the metric's place in the list.
+        function: its import path.
+        backend: the objective's settings.
+        root: the study's folder, where the function may lie.
+
+    Raises:
+        SpecError: it cannot.
+    """
+    at = f"metrics[{position}].function"
+    if not backend.ANSWERS:
+        raise SpecError(
+            f"{at}: objective {backend.kind!r} reports all of its metrics itself, and has no answers for a function to "
+            "judge; remove it"
+        )
+    try:
+        OwnMetric.load(function, root)
+    except OptionsError as error:
+        raise SpecError(f"{at}: {error}") from error
 
 
 def unknown(name: str, known: Sequence[str], what: str = "domain") -> str:

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 from objectives.base import JobKind
+from ratio_search.confirmation import winning
+from ratio_search.contest import Contest
 from ratio_search.errors import NothingToRecommend
 from ratio_search.record import JobState, Record
 from ratio_search.study import Study
@@ -14,21 +16,23 @@ from ratio_search.study import Study
 def keep_best(study: Study) -> None:
     """Removes what is no longer needed: the artefacts of all but the best trials, and finished jobs' checkpoints.
 
-    The best are the recommended one, if it was tried, then those with the highest scores. They are kept from the first
-    on, while they fit the study's `keep.disk_gb`; results and logs always stay. Until trials can be scored, nothing
-    but checkpoints is removed.
+    The best are the one whose confirmation was won, the recommended one, if it was tried, then those with the highest
+    scores. They are kept from the first on, while they fit the study's `keep.disk_gb`; results and logs always stay.
+    Until trials can be scored, nothing but checkpoints is removed. While a confirmation goes on, one run of each
+    candidate stays beside them.
     """
-    closed = [record for record in study.records() if record.state is not JobState.RUNNING]
-    baseline = study.baseline()
-    for record in [*closed, *([baseline] if baseline is not None else [])]:
+    confirmations, baseline = study.confirmations(), study.baseline()
+    for record in [*study.records(), *confirmations, *([baseline] if baseline is not None else [])]:
         if record.state is not JobState.RUNNING:
             for attempt in _attempts(study, record):
                 shutil.rmtree(attempt / "checkpoint", ignore_errors=True)
-    room = study.spec.keep.disk_gb * 1e9
-    for place, record in enumerate(_best_first(study)):
+    ranked = _best_first(study)
+    held, more = _held(study)
+    room, places = study.spec.keep.disk_gb * 1e9, study.spec.keep.best + (more if study.spec.keep.best else 0)
+    for place, record in enumerate([*held, *ranked, *(record for record in confirmations if record not in held)]):
         artefacts = kept(study, record).values()
         size = sum(_size(path) for path in artefacts)
-        if place < study.spec.keep.best and size <= room:
+        if place < places and size <= room and (record in held or record.job.kind is JobKind.TRIAL):
             room -= size
             continue
         for path in artefacts:
@@ -36,8 +40,8 @@ def keep_best(study: Study) -> None:
 
 
 def kept(study: Study, record: Record) -> dict[str, Path]:
-    """Where a finished trial's artefacts are on disk: those that were removed, or lie elsewhere, are left out."""
-    if record.job.kind is not JobKind.TRIAL or record.measurement is None:
+    """Where a fine-tune's artefacts are on disk: those that were removed, or lie elsewhere, are left out."""
+    if record.job.mixture is None or record.measurement is None:
         return {}
     folder = study.attempt(record.job).folder
     places = {name: folder / place for name, place in record.measurement.artefacts.items()}
@@ -57,6 +61,25 @@ def _best_first(study: Study) -> list[Record]:
         return ranked
     chosen = [record for record in ranked if advice.tried and record.number == advice.record.number]
     return [*chosen, *(record for record in ranked if record not in chosen)]
+
+
+def _held(study: Study) -> tuple[list[Record], int]:
+    """The confirming runs whose artefacts stay, and how many of them take no trial's place.
+
+    These are the first run of each candidate, and once all is known that of the winner, as long as it was the present
+    recommendation that was confirmed. It is the first one, not the best, as all of them stand for the same mixture.
+    """
+    contest = Contest.of(study)
+    if contest is None:
+        return [], 0
+    if contest.done:
+        try:
+            return (winning(contest)[:1] if contest.confirms(study.recommend()) else []), 0
+        except NothingToRecommend:
+            return [], 0
+    runs = [contest.runs(entrant) for entrant in contest.lineup.entrants if entrant.candidate]
+    first = [found[min(found)] for found in runs if found]
+    return first, len(first)
 
 
 def _attempts(study: Study, record: Record) -> list[Path]:

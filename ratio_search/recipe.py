@@ -6,7 +6,7 @@ import datetime
 import importlib.metadata
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -19,10 +19,11 @@ from objectives.base import Seeds, Value
 from objectives.data import Weigh
 from objectives.errors import MixtureError
 from objectives.mixture import Mixture
+from ratio_search.chosen import Chosen, left_behind
+from ratio_search.confirmation import Confirmation
 from ratio_search.errors import StudyError
 from ratio_search.hyperparameters import told
 from ratio_search.identity import digest
-from ratio_search.keep import kept
 from ratio_search.recommendation import Recommendation
 from ratio_search.record import JobState, Record
 from ratio_search.study import Study
@@ -46,6 +47,8 @@ class Expected:
         reference: what the gain is measured from.
         limit: worst value that keeps the metric's guard; None without a guard.
         holds: the probability that it is kept; None without a guard, or without a model.
+        target: what the balance aims at; None without a target.
+        reaches: the probability that it is reached; None without a target, or without a model.
         measured: what the recipe's trial measured; None where that trained on another mixture.
         stderr: of that, from the finite test set alone; None when unknown.
     """
@@ -58,6 +61,8 @@ class Expected:
     holds: float | None
     measured: float | None
     stderr: float | None
+    target: float | None = None
+    reaches: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +86,7 @@ class Ingredient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """The recommended mixture of a study.
+    """The recommended mixture of a study, or another one that was asked for.
 
     Attributes:
         study: the study's name.
@@ -89,20 +94,23 @@ class Recipe:
         created: when the recipe was made.
         trial: the trial of its mixture, or of the one nearest to it.
         tried: whether that trial trained on this very mixture.
+        selection: what was asked for, as `export --select` takes it.
         basis: how it was chosen, in words.
         shares: what to train on; they sum to 1.
         hyperparameters: what to train with instead of the study file's own settings; empty where only the shares were
             searched.
         ingredients: per domain.
         expected: per metric.
-        score: the balanced score, and whether every guard holds, by what is expected.
+        score: the balanced score, by what was asked for, and whether every guard holds and every target is reached, by
+            what is expected.
         alternatives: tried mixtures that may be as good, each with its trial, how far its expected score is behind, and
             the probability that it is the better one.
         compared: values of the same metrics for the untuned baseline and the anchors, as far as they were run.
         study_file: the study file's text, which names the data and the objective.
         root: folder that its relative paths refer to.
-        seeds: of the trial.
-        artefacts: what the trial left on disk, such as its adapter.
+        seeds: of the trial, or of the confirming run whose artefacts are named.
+        artefacts: what it left on disk, such as its adapter.
+        confirmation: what fresh fine-tunes of it and of its rivals said; None where it was not confirmed.
         versions: of the packages that ran it.
         command: trains with this recipe; empty where only the caller can.
     """
@@ -112,6 +120,7 @@ class Recipe:
     created: str
     trial: str
     tried: bool
+    selection: str = "balanced"
     basis: str
     shares: Mapping[str, float]
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
@@ -126,6 +135,7 @@ class Recipe:
     artefacts: Mapping[str, str]
     versions: Mapping[str, str]
     command: tuple[str, ...]
+    confirmation: Confirmation | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -140,25 +150,31 @@ class Recipe:
         return " ".join([str(self.mixture), *(f"{name}={told(value)}" for name, value in self.hyperparameters.items())])
 
     @classmethod
-    def of(cls, study: Study, file: Path) -> Self:
+    def of(cls, study: Study, file: Path, advice: Recommendation | None = None) -> Self:
         """The recipe of a study, from the trials that are finished.
 
         Args:
             study: read only.
             file: where the recipe will be kept, for the command that trains with it.
+            advice: what it is a recipe of, one of those that `study.select` gives; None for what the study recommends.
+
+        Where fresh fine-tunes of what the study recommends were won by another candidate, it is a recipe of that.
 
         Raises:
             NothingToRecommend: nothing is finished that could be recommended.
         """
-        advice = study.recommend()
+        chosen = Chosen.of(study, advice or study.recommend())
+        advice = chosen.advice
         record, score = advice.record, advice.score
+        seeds, artefacts = left_behind(study, chosen)
         return cls(
             study=study.spec.name,
             identity=digest(study.home.charter().identity),
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             trial=record.job.id,
             tried=advice.tried,
-            basis=advice.basis,
+            selection=str(advice.selection),
+            basis=chosen.basis,
             shares=dict(advice.mixture),
             hyperparameters=dict(advice.hyperparameters),
             ingredients=_ingredients(study, advice),
@@ -168,6 +184,8 @@ class Recipe:
                 "feasible": score.feasible,
                 "violations": dict(score.violations),
                 "guards_hold": advice.guarded,
+                "missed": dict(score.missed),
+                "targets_reached": advice.reached,
             },
             alternatives=tuple(
                 {"trial": other.trial, "shares": dict(other.mixture), "behind": other.behind, "better": other.better}
@@ -176,10 +194,11 @@ class Recipe:
             compared=compared(study),
             study_file=study.spec.text,
             root=str(study.spec.root),
-            seeds=record.job.seeds,
-            artefacts={name: str(path) for name, path in kept(study, record).items()} if advice.tried else {},
+            seeds=seeds,
+            artefacts=artefacts,
             versions=_versions(),
             command=() if study.spec.backend.ELSEWHERE else _command(file.resolve()),
+            confirmation=chosen.confirmation,
         )
 
     @classmethod
@@ -212,14 +231,21 @@ class Recipe:
         Args:
             format_: one of `FORMATS`.
         """
-        assert format_ in FORMATS, format_
-        if format_ == "json":
-            return json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n"
-        return str(yaml.safe_dump(self.to_json(), sort_keys=False, allow_unicode=True))
+        return _written(self.to_json(), format_)
 
     def save(self, path: Path) -> None:
         """Writes the recipe as JSON; the file appears complete or not at all."""
         write_json(path, self.to_json())
+
+
+def listed(recipes: Sequence[Recipe], format_: str) -> str:
+    """Several recipes as one list in a file's text.
+
+    Args:
+        recipes: in order.
+        format_: one of `FORMATS`.
+    """
+    return _written([recipe.to_json() for recipe in recipes], format_)
 
 
 def rivals(study: Study) -> dict[str, Record]:
@@ -241,6 +267,13 @@ def compared(study: Study) -> dict[str, dict[str, float]]:
         name: {metric.name: record.values[metric.name] for metric in study.spec.metrics}
         for name, record in rivals(study).items()
     }
+
+
+def _written(data: Any, format_: str) -> str:
+    assert format_ in FORMATS, format_
+    if format_ == "json":
+        return json.dumps(data, indent=2, allow_nan=False) + "\n"
+    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
 
 
 def _parsed(text: str) -> Any:
@@ -296,6 +329,8 @@ def _expected(advice: Recommendation) -> dict[str, Expected]:
             holds=None if predicted is None else predicted.holds,
             measured=None if estimate is None else estimate.value,
             stderr=None if estimate is None else estimate.stderr,
+            target=metric.target,
+            reaches=None if predicted is None else predicted.reaches,
         )
     return found
 

@@ -37,12 +37,14 @@ class Record:
         job: what was asked, with its latest attempt.
         origin: why its mixture was proposed, such as `anchor:natural`.
         basis: numbers of the trials that its proposal was conditioned on.
+        gain: what trying it was expected to be worth, in score; None where that was not known.
         state: where it stands.
         measurement: what it reported; also there for a failed job that reported something.
         failure: why it failed; an open job can have one, too, when its driver died before it was closed.
         losses: attempts that were lost to the infrastructure.
         started: when it was asked for.
         finished: when it was closed.
+        replicate: its number among the confirming runs, which those of one replicate share; None for other jobs.
     """
 
     number: int
@@ -55,6 +57,8 @@ class Record:
     losses: int
     started: datetime.datetime | None
     finished: datetime.datetime | None
+    gain: float | None = None
+    replicate: int | None = None
 
     @property
     def imported(self) -> bool:

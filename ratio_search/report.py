@@ -14,6 +14,8 @@ from objectives.base import Job, Progress
 from objectives.errors import RatioSearchError
 from objectives.metrics import Goal
 from objectives.mixture import Mixture
+from ratio_search.confirmation import Confirmation
+from ratio_search.contest import Contest
 from ratio_search.errors import NothingToRecommend
 from ratio_search.hyperparameters import told
 from ratio_search.keep import kept
@@ -75,6 +77,8 @@ def comparison(study: Study, recipe: Recipe) -> Table:
     table.add_row("balanced score", *(f"{score.balanced:+.4f}" for score in scores.values()))
     if any(metric.guard is not None for metric in study.spec.metrics):
         table.add_row("guards broken", *(str(len(score.violations) or "none") for score in scores.values()))
+    if any(metric.target is not None for metric in study.spec.metrics):
+        table.add_row("targets missed", *(str(len(score.missed) or "none") for score in scores.values()))
     table.add_section()
     for domain in recipe.shares:
         shares = ("" if mixture is None else f"{mixture[domain]:.3f}" for mixture in mixtures.values())
@@ -87,9 +91,11 @@ def comparison(study: Study, recipe: Recipe) -> Table:
 def expectations(recipe: Recipe) -> Table:
     """What a model expects of the recommended mixture, with how sure it is, beside what its trial measured."""
     guarded = any(expected.limit is not None for expected in recipe.expected.values())
+    aimed = any(expected.target is not None for expected in recipe.expected.values())
     table = Table(title=f"expected of {RECOMMENDED}", title_justify="left")
     table.add_column("")
-    for column in ("value", f"{CREDIBLE:.0%} between", *(["guard", "holds"] if guarded else [])):
+    columns = [*(["guard", "holds"] if guarded else []), *(["target", "is reached"] if aimed else [])]
+    for column in ("value", f"{CREDIBLE:.0%} between", *columns):
         table.add_column(column, justify="right")
     if recipe.tried:
         table.add_column(f"{recipe.trial} measured", justify="right")
@@ -99,6 +105,9 @@ def expectations(recipe: Recipe) -> Table:
         if guarded:
             cells.append("" if expected.limit is None else f"{expected.limit:.4f}")
             cells.append("" if expected.holds is None else f"{expected.holds:.0%}")
+        if aimed:
+            cells.append("" if expected.target is None else f"{expected.target:.4f}")
+            cells.append("" if expected.reaches is None else f"{expected.reaches:.0%}")
         if expected.measured is not None:
             error = "" if expected.stderr is None else f" +- {expected.stderr:.4f}"
             cells.append(f"{expected.measured:.4f}{error}")
@@ -117,13 +126,14 @@ def alternatives(recipe: Recipe) -> list[str]:
 def status(study: Study) -> dict[str, Any]:
     """Where a study stands, as plain data."""
     records, baseline = study.records(), study.baseline()
-    jobs = [*([baseline] if baseline is not None else []), *records]
+    jobs = [*([baseline] if baseline is not None else []), *records, *study.confirmations()]
     by_state = {state: [record for record in jobs if record.state is state] for state in JobState}
     return {
         "name": study.spec.name,
         "folder": str(study.folder.path),
         "driver": "running" if held(study.folder.lock_file) else None,
         "baseline": _baseline(study),
+        "warnings": study.warnings(),
         "trials": {
             "planned": study.spec.search.trials,
             "complete": study.complete,
@@ -132,7 +142,9 @@ def status(study: Study) -> dict[str, Any]:
             "imported": sum(record.imported for record in records),
         },
         "driver_hours": study.driver_hours,
+        "stopped_early": None if study.early_stop is None else study.early_stop.reason,
         "best": _best(study),
+        "confirmation": _confirmation(study),
         "running": [_running(study, record) for record in by_state[JobState.RUNNING]],
         "failures": [
             {"job": record.job.id, **record.failure.to_json()}
@@ -150,14 +162,23 @@ def status_table(found: dict[str, Any]) -> Table:
     if trials["imported"]:
         done += f", and {trials['imported']} imported"
     table.add_row("trials", done)
+    if found["stopped_early"]:
+        table.add_row("search", found["stopped_early"])
     table.add_row("driver", f"{found['driver'] or 'none'}, {found['driver_hours']:.2f} hours so far")
     table.add_row("baseline", found["baseline"] or "not wanted")
+    for warning in found["warnings"]:
+        table.add_row("warning", warning)
     best = found["best"]
     if best is not None:
         shares = " ".join(f"{name}={share:.3f}" for name, share in best["shares"].items())
         guards = "" if best["feasible"] else ", breaks a guard"
         where = best["trial"] if best["tried"] else f"a new mixture near {best['trial']}"
         table.add_row("best", f"{where} with {best['score']:+.4f}{guards}: {shares}")
+    confirmation = found["confirmation"]
+    if confirmation is not None:
+        table.add_row("confirmed", f"{confirmation['complete']} of {confirmation['planned']} runs")
+        for line in confirmation["verdict"]:
+            table.add_row("", line)
     for job in found["running"]:
         table.add_row("open", f"{job['job']} attempt {job['attempt']}: {job['progress'] or 'not begun'}")
     for failure in found["failures"]:
@@ -200,6 +221,7 @@ def trial_rows(study: Study) -> list[dict[str, Any]]:
             "trial": record.job.id,
             "origin": record.origin,
             "basis": " ".join(map(str, record.basis)),
+            "expected_gain": record.gain,
             "state": record.state.value,
             "attempt": record.job.attempt,
             "started": None if record.started is None else record.started.isoformat(timespec="seconds"),
@@ -223,6 +245,7 @@ def trial_rows(study: Study) -> list[dict[str, Any]]:
         if score is not None:
             row |= {f"{name}/gain": gain for name, gain in score.gains.items()}
             row |= {f"{name}/violation": excess for name, excess in score.violations.items()}
+            row |= {f"{name}/missed": far for name, far in score.missed.items()}
         row |= {f"artefact/{name}": str(path) for name, path in kept(study, record).items()}
         if record.failure is not None:
             row |= {"failure": record.failure.kind.value, "message": record.failure.message}
@@ -289,6 +312,20 @@ def _best(study: Study) -> dict[str, Any] | None:
         "score": advice.score.balanced,
         "feasible": advice.score.feasible,
         "shares": dict(advice.mixture),
+    }
+
+
+def _confirmation(study: Study) -> dict[str, Any] | None:
+    """How far the confirmation is, and what it says so far; None where there is none."""
+    contest = Contest.of(study)
+    if contest is None:
+        return None
+    found = Confirmation.of(contest)
+    return {
+        "planned": contest.planned,
+        "complete": contest.complete,
+        "winner": None if found is None else found.winner,
+        "verdict": [] if found is None else list(found.words),
     }
 
 

@@ -235,11 +235,12 @@ class RayRunner:
                 "token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
             ) from error
         found = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
-        if self._address is None and self.slots * needs.gpus > found:
+        if self._address is None and self.slots > (places := _places(found, needs.gpus)):
             self._shut_down()
             raise RunnerError(
-                f"{self.slots} trials at a time with {needs.gpus:g} GPUs each need {self.slots * needs.gpus:g}, "
-                f"found {found:g}; lower search.parallel or objective.resources.gpus"
+                f"found {found:g} GPUs, which have room for {places:g} trials at a time with {needs.gpus:g} each, none "
+                f"of them divided among two; expected room for {self.slots}; lower search.parallel or "
+                "objective.resources.gpus"
             )
         return self
 
@@ -303,6 +304,10 @@ class RayRunner:
     def _next(self, running: _Running) -> Event:
         try:
             event: Event = ray.get(next(running.stream))
+            if isinstance(event, Failure) and event.kind is FailureKind.INFRASTRUCTURE:
+                # A worker that survived what it ran on is good for nothing more.
+                ray.kill(self._actors[running.slot], no_restart=True)
+                self._actors[running.slot] = None
             return event
         except StopIteration:
             return Failure(kind=FailureKind.OBJECTIVE, message="the worker ended the attempt without a last word")
@@ -316,6 +321,13 @@ class RayRunner:
             if running.cancelled and not running.begun:
                 return Failure(kind=FailureKind.CANCELLED, message="cancelled before it was begun")
             return Failure(kind=FailureKind.INFRASTRUCTURE, message=f"the worker was lost: {error}")
+
+
+def _places(gpus: float, each: float) -> float:
+    """Attempts that have room on some GPUs at a time; a part of a GPU is always that of a single one."""
+    if each == 0:
+        return math.inf
+    return math.floor(gpus / each) if each >= 1 else math.floor(gpus) * math.floor(1 / each + 1e-9)
 
 
 def check_answers(address: str) -> None:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import collections
 import enum
-import re
 import time
 from collections.abc import Callable
 from typing import Protocol
 
 from objectives.attempt import Failure, FailureKind
-from objectives.base import Job, JobKind, Measurement, Progress
+from objectives.base import Job, Measurement, Progress
 from objectives.errors import ResultError
+from ratio_search.agenda import Agenda, Trials
 from ratio_search.errors import StudyFailed
 from ratio_search.keep import keep_best
-from ratio_search.record import JobState, Record
+from ratio_search.record import Record
 from ratio_search.runner import Report, Runner
 from ratio_search.study import Study
 
 POLL_S = 0.5
 """How long the driver waits for a report before it looks whether it should stop."""
-
-MAX_FAILURES_IN_A_ROW = 3
-"""Trials that may fail one after another before the study stops: money would be burnt."""
 
 
 class Moment(enum.StrEnum):
@@ -50,7 +47,7 @@ class Ending(enum.StrEnum):
     """Why a driver ended."""
 
     DONE = "done"
-    """All trials are finished."""
+    """All trials are finished, or one more is not worth it; then the study has an `early_stop`."""
     BUDGET = "budget"
     """The hours are spent."""
     STOPPED = "stopped"
@@ -74,6 +71,7 @@ class Search:
         runner: Runner,
         listener: Listener = lambda moment, job, detail: None,
         stopping: Callable[[], bool] = lambda: False,
+        agenda: Agenda | None = None,
     ) -> None:
         """Prepares a driver.
 
@@ -83,15 +81,15 @@ class Search:
             listener: told of every moment.
             stopping: asked in every round; once true, nothing new is asked, and running jobs are told to save a
                 checkpoint and end.
+            agenda: what to work off; None for the study's trials.
         """
         self._study = study
+        self._agenda = agenda or Trials(study)
         self._runner = runner
         self._listener = listener
         self._stopping = stopping
         self._waiting: collections.deque[Job] = collections.deque()
         self._running: dict[str, Job] = {}
-        self._failures: list[Failure] = []
-        self._succeeded = False
         self._ending: Ending | None = None
         self._fatal: str | None = None
         self._since = time.monotonic()
@@ -100,11 +98,11 @@ class Search:
         """Runs until the study is done, its hours are spent, or it is told to stop.
 
         Raises:
-            StudyFailed: its work fails: the baseline, the first two trials in the same way, or three in a row.
+            StudyFailed: its work fails, as the agenda decides.
         """
         self._study.begin()
         try:
-            self._waiting.extend(self._study.unfinished())
+            self._waiting.extend(self._agenda.unfinished())
             while True:
                 self._decide()
                 self._fill()
@@ -143,7 +141,7 @@ class Search:
 
     def _fill(self) -> None:
         while self._ending is None and len(self._running) < self._runner.slots:
-            job = self._waiting.popleft() if self._waiting else self._study.ask()
+            job = self._waiting.popleft() if self._waiting else self._agenda.ask()
             if job is None:
                 return
             self._listener(Moment.ASKED, job, None)
@@ -186,28 +184,4 @@ class Search:
         self._listener(Moment.CLOSED, record.job, record)
         self._account()
         keep_best(self._study)
-        if record.state is JobState.COMPLETE:
-            if record.job.kind is JobKind.TRIAL:
-                self._failures.clear()
-                self._succeeded = True
-            return
-        assert record.failure is not None
-        if record.job.kind is JobKind.BASELINE:
-            self._fatal = _because("the untuned baseline cannot be evaluated", record.failure)
-            return
-        self._failures.append(record.failure)
-        if len(self._failures) >= MAX_FAILURES_IN_A_ROW:
-            self._fatal = _because(f"{len(self._failures)} trials failed in a row, the last one", record.failure)
-        elif not self._succeeded and len(self._failures) == 2 and _same_cause(*self._failures):
-            self._fatal = _because("the first two trials failed in the same way", record.failure)
-
-
-def _same_cause(first: Failure, second: Failure) -> bool:
-    """Whether two failures would happen again; numbers in the messages of one cause often differ."""
-    messages = {re.sub(r"[0-9]+", "#", failure.message) for failure in (first, second)}
-    return first.kind is second.kind and first.kind.deterministic and len(messages) == 1
-
-
-def _because(what: str, failure: Failure) -> str:
-    log = f"\n{failure.log.strip()}" if failure.log.strip() else ""
-    return f"{what}: {failure.message}{log}\nrepair the cause, then resume the study; finished trials are kept"
+        self._fatal = self._agenda.closed(record) or self._fatal

@@ -13,7 +13,8 @@ from objectives.backends import Backend
 from objectives.base import Value
 from ratio_search.errors import SpaceError, SpecError
 from ratio_search.hyperparameters import Choice, Hyperparameter, Real, Whole
-from ratio_search.study_file import HyperparameterSection, explained
+from ratio_search.study_file import HyperparameterSection
+from ratio_search.yaml_file import explained
 
 AT = "search.hyperparameters"
 

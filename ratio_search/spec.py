@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,27 +12,26 @@ from objectives.backends import BACKENDS, Backend, Blueprint, load
 from objectives.base import Measurement
 from objectives.data import ORDER, DataPolicy, Finding
 from objectives.domain import Domain
-from objectives.errors import MixtureError, OptionsError, ResultError, ScoreError
+from objectives.errors import OptionsError, ResultError, ScoreError
 from objectives.metrics import KINDS
 from objectives.mixture import Mixture
-from objectives.scorer import Balance, Metric
+from objectives.scorer import Balance, BalanceKind, Metric
 from ratio_search.errors import SpaceError, SpecError
 from ratio_search.hyperparameters import Hyperparameter
-from ratio_search.judged import measured_metric, told_metric, unknown
+from ratio_search.judged import check_balance, check_function, measured_metric, told_metric
+from ratio_search.mixed import stated_current, stated_domain
+from ratio_search.sampler.strategy import SamplerKind
 from ratio_search.searched import hyperparameters, longest_run
 from ratio_search.space import Group, SimplexSpace
 from ratio_search.study_file import (
     DataSection,
-    DomainSection,
     KeepSection,
     SearchSection,
     StorageKind,
     StudyFile,
     parse,
-    read,
-    shown,
-    validated,
 )
+from ratio_search.yaml_file import read, shown, validated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,19 +103,20 @@ class StudySpec:
     def _of(cls, file: StudyFile, root: Path, text: str) -> Self:
         backend = _backend(file.objective)
         elsewhere = backend.ELSEWHERE
-        domains = tuple(_domain(name, section, root, elsewhere) for name, section in file.domains.items())
+        domains = tuple(stated_domain(name, section, root, elsewhere) for name, section in file.domains.items())
         mixed = [domain.name for domain in domains if domain.mixed]
         if len(mixed) < 2:
             found = f"only {mixed[0]!r}" if mixed else "none"
             files = "train files" if not elsewhere else "train files, or without any,"
             raise SpecError(f"domains: expected at least two domains with {files} to mix, found {found}")
+        what = "domain with a share" if elsewhere else "domain with train files"
         make_metric = told_metric if elsewhere else measured_metric
-        metrics = tuple(make_metric(i, section, domains) for i, section in enumerate(file.metrics))
+        metrics = tuple(make_metric(i, section, domains, root) for i, section in enumerate(file.metrics))
         spec = cls(
             name=file.name,
             root=root,
             domains=domains,
-            current=_current(file.current, mixed, "domain with a share" if elsewhere else "domain with train files"),
+            current=stated_current(file.current, mixed, what),
             backend=backend,
             metrics=metrics,
             balance=Balance(kind=file.balance.kind, mean=file.balance.mean),
@@ -129,6 +130,7 @@ class StudySpec:
             text=text,
         )
         spec._check_storage()
+        spec._check_stop()
         spec._check_metrics()
         try:
             _ = spec.space
@@ -167,7 +169,29 @@ class StudySpec:
     @property
     def blueprint(self) -> Blueprint:
         """What a worker builds its objective from."""
-        return Blueprint(backend=self.backend, domains=self.domains, root=self.root, policy=self.data)
+        return Blueprint(
+            backend=self.backend, domains=self.domains, root=self.root, policy=self.data, metrics=self.metrics
+        )
+
+    def on_final(self) -> Self:
+        """The same study, judged on the final files.
+
+        Test and final files are exchanged, not copied: what leaks into either is left out of the training rows, as in
+        the search.
+
+        Raises:
+            SpecError: some domain that is tested has no final files.
+        """
+        tested = [domain for domain in self.domains if domain.test]
+        without = [domain.name for domain in tested if not domain.final]
+        if without or not tested:
+            names = without or [domain.name for domain in self.domains]
+            raise SpecError(
+                f"the study file states no final files for {', '.join(names)}; add domains.{names[0]}.final: rows that "
+                "the search has not seen, kept to confirm what it found"
+            )
+        exchanged = tuple(dataclasses.replace(d, test=d.final, final=d.test) for d in self.domains)
+        return dataclasses.replace(self, domains=exchanged)
 
     def check_produced(self, labelled: Mapping[str, bool]) -> None:
         """Checks that the objective can report every metric.
@@ -181,6 +205,9 @@ class StudySpec:
         self.backend.check_asked(self.domains, self.root, metrics=self.metrics, baseline=self.baseline)
         produced = self.backend.produces(labelled)
         for i, metric in enumerate(self.metrics):
+            if metric.function is not None:
+                check_function(i, metric.function, self.backend, self.root)
+                continue
             if produced is None or metric.name in produced:
                 continue
             kind = KINDS.get(metric.name.partition("/")[2])
@@ -232,6 +259,8 @@ class StudySpec:
                 m.name: {
                     "weight": m.weight,
                     "guard": m.guard,
+                    "confidence": m.confidence,
+                    "target": m.target,
                     "reference": m.reference,
                     "scale": m.scale,
                     "comparison": m.comparison.value,
@@ -251,6 +280,8 @@ class StudySpec:
                 "trials": self.search.trials,
                 "parallel": self.search.parallel,
                 "sampler": self.search.sampler.value,
+                "stop": None if self.search.stop is None else self.search.stop.value,
+                "worth": None if self.search.stop is None else self.search.worth,
                 "hyperparameters": {name: of.to_json() for name, of in self.hyperparameters.items()} or None,
                 "space": self.search.space.model_dump(mode="json", exclude_defaults=True) or None,
             },
@@ -271,6 +302,20 @@ class StudySpec:
                 "expected sqlite, or an objective of kind external, whose trials the caller runs"
             )
 
+    def _check_stop(self) -> None:
+        if self.search.stop is None:
+            return
+        if self.search.sampler is not SamplerKind.SIMPLEX_GP:
+            raise SpecError(
+                f"search.stop: auto asks a model what one more trial would gain, and sampler {self.search.sampler} has "
+                f"none; expected sampler: {SamplerKind.SIMPLEX_GP}, or no search.stop"
+            )
+        if self.balance.kind is BalanceKind.PARETO:
+            raise SpecError(
+                "search.stop: auto asks what one more trial would gain for the recommended mixture, and balance pareto "
+                "looks for all trade-offs; expected another balance, or no search.stop"
+            )
+
     def _check_metrics(self) -> None:
         names = [metric.name for metric in self.metrics]
         for i, name in enumerate(names):
@@ -279,6 +324,7 @@ class StudySpec:
         if not any(metric.weight > 0 for metric in self.metrics):
             whose = "" if self.backend.ELSEWHERE else ", of a domain with train files"
             raise SpecError(f"metrics: expected at least one with a weight above 0{whose}")
+        check_balance(self.balance, self.metrics)
         if not self.baseline:
             missing = [name for name, m in zip(names, self.metrics, strict=True) if m.reference is None]
             if missing:
@@ -288,30 +334,6 @@ class StudySpec:
                 )
 
 
-def _domain(name: str, section: DomainSection, root: Path, external: bool) -> Domain:
-    at = f"domains.{name}"
-    elsewhere = external and not (section.train or section.test or section.final)
-    if not section.train and not section.test and not elsewhere:
-        raise SpecError(f"{at}: expected train files, or test files to watch; found neither")
-    if not section.train and section.share is not None and not elsewhere:
-        raise SpecError(f"{at}.share: a domain without train files has no share; remove it, or add train files")
-    if not section.train and section.max_epochs is not None:
-        raise SpecError(
-            f"{at}.max_epochs: a domain without train files is never repeated; remove it, or add train files"
-        )
-    lower, upper = section.share or (0.0, 1.0)
-    return Domain(
-        name=name,
-        train=_paths(root, section.train, f"{at}.train"),
-        test=_paths(root, section.test, f"{at}.test"),
-        final=_paths(root, section.final, f"{at}.final"),
-        lower=lower,
-        upper=upper,
-        max_epochs=section.max_epochs,
-        elsewhere=elsewhere,
-    )
-
-
 def _data(section: DataSection) -> DataPolicy:
     return DataPolicy(
         weigh_by=section.weigh_by,
@@ -319,33 +341,6 @@ def _data(section: DataSection) -> DataPolicy:
         actions={finding: getattr(section.audit, finding.value) for finding in Finding},
         near=section.audit.near,
     )
-
-
-def _paths(root: Path, files: Sequence[str], at: str) -> tuple[Path, ...]:
-    """The files that are named, and those that a pattern matches, sorted; one that matches none stays as it is."""
-    paths: list[Path] = []
-    try:
-        for file in files:
-            stated = Path(file).expanduser()
-            where = Path(stated.anchor) if stated.is_absolute() else root
-            pattern = str(stated.relative_to(stated.anchor))
-            matched = sorted(where.glob(pattern)) if "*" in pattern and not (root / stated).exists() else []
-            paths += matched or [root / stated]
-        return tuple(paths)
-    except RuntimeError as error:
-        raise SpecError(f"{at}: found {', '.join(files)}, but '~' leads to no home folder; write it out") from error
-
-
-def _current(shares: Mapping[str, float] | None, mixed: Sequence[str], what: str) -> Mixture | None:
-    if shares is None:
-        return None
-    for name in shares:
-        if name not in mixed:
-            raise SpecError(f"current.{name}: {unknown(name, mixed, what)}")
-    try:
-        return Mixture.of({name: shares.get(name, 0.0) for name in mixed})
-    except MixtureError as error:
-        raise SpecError(f"current: {error}") from error
 
 
 def _backend(settings: Mapping[str, Any]) -> Backend:

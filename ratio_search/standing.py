@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import optuna
 
 from objectives.attempt import Attempt
 from objectives.base import Job, JobKind
-from objectives.scorer import Score, Scorer
-from ratio_search.adviser import advise
-from ratio_search.anchors import anchors
+from objectives.scorer import BalanceKind, Metric, Score, Scorer
+from ratio_search.adviser import EXPLAINED
+from ratio_search.anchors import Anchor, anchors
 from ratio_search.errors import NothingToRecommend, StudyError
+from ratio_search.explanation import Explainer, Explanation
+from ratio_search.front import Front
+from ratio_search.grounds import Grounds
+from ratio_search.identity import digest
 from ratio_search.jobs import Jobs
+from ratio_search.lineup import Lineup
 from ratio_search.manifest import Manifest
 from ratio_search.model import Evidence, PointSpace, one_thread
 from ratio_search.recommendation import Recommendation
@@ -23,16 +27,19 @@ from ratio_search.repetition import possible_space
 from ratio_search.sampler.simplex_gp import SimplexGP
 from ratio_search.sampler.simplex_sampler import SimplexSampler
 from ratio_search.sampler.strategies import strategy
-from ratio_search.sampler.strategy import SamplerKind
+from ratio_search.sampler.strategy import REPEAT, SamplerKind
 from ratio_search.searched import usual
+from ratio_search.selection import Selection
 from ratio_search.space import SAME
 from ratio_search.spec import StudySpec
+from ratio_search.stopping import EarlyStop, enough
 from ratio_search.storage import StudyFolder, StudyHome
 
 MODEL_FROM = 3
 """Finished trials, at least, that a model of the metrics is trusted with a recommendation for."""
 
-OVERRIDES, DRIVER_HOURS, POLICY = "overrides", "driver_hours", "policy"
+OVERRIDES, DRIVER_HOURS, POLICY, EARLY_STOP = "overrides", "driver_hours", "policy", "early_stop"
+LINEUP = "lineup"
 """Names of study attributes."""
 
 
@@ -73,6 +80,7 @@ class Standing:
             ) from error
         self._trials = Jobs(self._optuna, storage, JobKind.TRIAL, domains)
         self._references = Jobs(references, storage, JobKind.BASELINE, domains)
+        self._confirmations = Jobs(references, storage, JobKind.CONFIRMATION, domains)
         self.spec = overridden(spec, self._optuna.user_attrs.get(OVERRIDES, {}))
 
     @property
@@ -96,6 +104,21 @@ class Standing:
         done = [record for record in found if record.state is JobState.COMPLETE]
         return done[0] if done else found[-1] if found else None
 
+    def confirmations(self) -> list[Record]:
+        """All fresh runs that were to confirm a recommendation, this one or an earlier one, in order."""
+        return self._confirmations.records()
+
+    @property
+    def lineup(self) -> Lineup | None:
+        """Who was compared when the study was confirmed last; None where it never was."""
+        data = self._optuna.user_attrs.get(LINEUP)
+        return None if data is None else Lineup.from_json(data)
+
+    @property
+    def anchors(self) -> tuple[Anchor, ...]:
+        """The mixtures that a recommendation must beat."""
+        return self._anchors
+
     def scorer(self) -> Scorer | None:
         """Judges metrics; None until the references are known."""
         baseline = self.baseline()
@@ -105,12 +128,31 @@ class Standing:
         values = baseline.values if baseline is not None and known else {}
         return Scorer(metrics=self.spec.metrics, balance=self.spec.balance, baseline=values)
 
-    def ranking(self) -> list[tuple[Record, Score]]:
+    def warnings(self, scorer: Scorer | None = None) -> list[str]:
+        """What a person should know of the study's judgement: guards that even the untuned model breaks.
+
+        Args:
+            scorer: another judge than the study's own.
+        """
+        baseline, scorer = self.baseline(), scorer or self.scorer()
+        if scorer is None or baseline is None or baseline.state is not JobState.COMPLETE:
+            return []
+        broken = scorer.score(baseline.values).violations
+        return [
+            _broken_untuned(metric, baseline.values[metric.name], scorer.reference(metric))
+            for metric in scorer.metrics
+            if metric.name in broken
+        ]
+
+    def ranking(self, scorer: Scorer | None = None) -> list[tuple[Record, Score]]:
         """Finished trials with their scores, best first; empty until the references are known.
 
         Those that bounds of now would not allow come last.
+
+        Args:
+            scorer: another judge than the study's own.
         """
-        scorer = self.scorer()
+        scorer = scorer or self.scorer()
         if scorer is None:
             return []
         scored = [(record, scorer.score(record.values)) for record in self._trials.records(JobState.COMPLETE)]
@@ -133,13 +175,63 @@ class Standing:
         kind, _, name = record.origin.partition(":")
         return name if kind == "anchor" else None
 
-    def recommend(self) -> Recommendation:
+    def recommend(self, scorer: Scorer | None = None) -> Recommendation:
         """What to train with, by what is finished so far.
+
+        Args:
+            scorer: another judge than the study's own; where only weights, guards, targets or the balance differ, what
+                is believed of the metrics stays as it is.
 
         Raises:
             NothingToRecommend: no trial is finished, or the references are not known.
         """
-        ranking, scorer = self.ranking(), self.scorer()
+        return self.grounds(scorer).recommend()
+
+    def select(self, selection: Selection) -> tuple[Recommendation, ...]:
+        """The mixture that is asked for, by what is finished so far; several where part of the front is.
+
+        Raises:
+            NothingToRecommend: see `recommend`.
+            SelectionError: the study has no such mixture.
+        """
+        scorer = self.scorer()
+        judge = None if scorer is None else selection.judge(scorer)
+        return self.grounds(judge).select(selection, self.records())
+
+    def front(self) -> Front:
+        """The mixtures that no other one beats, by what is finished so far.
+
+        Raises:
+            NothingToRecommend: see `recommend`.
+        """
+        return self.grounds().front()
+
+    def explain(self) -> Explanation:
+        """Why that is recommended, what around it matters, and what one more trial is expected to gain.
+
+        Raises:
+            NothingToRecommend: see `recommend`; also where too few trials are finished for a model.
+        """
+        grounds, records = self.grounds(), self.records()
+        if grounds.outlook is None:
+            raise NothingToRecommend(
+                f"study {self.spec.name!r} has {len(grounds.allowed)} finished trials that could be recommended, and "
+                f"explaining takes a model of at least {MODEL_FROM}; {self._further}"
+            )
+        scorer = grounds.scorer
+        if scorer.balance.kind is BalanceKind.PARETO:  # what is recommended then is chosen by the worst gain
+            scorer = dataclasses.replace(scorer, balance=dataclasses.replace(scorer.balance, kind=BalanceKind.WORST))
+        search = self.spec.search
+        explainer = Explainer(
+            outlook=grounds.outlook, scorer=scorer, space=self._points, worth=search.worth, seed=search.seed
+        )
+        with one_thread():
+            return explainer.explain(self._model.propose(records, scorer, len(records)))
+
+    def grounds(self, scorer: Scorer | None = None) -> Grounds:
+        """What a recommendation rests on; see `recommend`."""
+        scorer = scorer or self.scorer()
+        ranking = self.ranking(scorer)
         if not ranking or scorer is None:
             missing = "no finished trial" if scorer is not None else "no finished baseline to compare with"
             raise NothingToRecommend(
@@ -153,12 +245,15 @@ class Standing:
             )
         evidence = Evidence.of(self.records(), scorer, self._points)
         # A trial without a value of what is searched by now is nothing that a model of it could learn from.
-        if evidence.complete < MODEL_FROM or not set(evidence.numbers) & set(allowed):
-            return Recommendation.of_best(*ranking[0], scorer=scorer, considered=len(allowed))
-        outlook = self._model.outlook(evidence, scorer)
-        rng = np.random.default_rng([self.spec.search.seed, len(evidence.measured)])
-        with one_thread():
-            return advise(outlook, allowed, scorer, self._points, rng)
+        modelled = evidence.complete >= MODEL_FROM and set(evidence.numbers) & set(allowed)
+        return Grounds(
+            ranking=ranking,
+            allowed=allowed,
+            scorer=scorer,
+            space=self._points,
+            outlook=self._model.outlook(evidence, scorer) if modelled else None,
+            seed=self.spec.search.seed,
+        )
 
     @property
     def _further(self) -> str:
@@ -174,10 +269,72 @@ class Standing:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do: all trials finished, none open, and the baseline known if it is wanted."""
+        """Whether nothing is left to do: all trials finished, none open, and the baseline known if it is wanted.
+
+        All are those that are wanted, or those before the search was stopped early.
+        """
         references = self._references.count(JobState.COMPLETE) or not self.spec.baseline
         left_open = self._trials.count(JobState.RUNNING) + self._references.count(JobState.RUNNING)
-        return bool(references) and not left_open and self.complete >= self.spec.search.trials
+        if not references or left_open:
+            return False
+        stop = self.early_stop
+        return self.complete >= self.spec.search.trials or (stop is not None and len(self.records()) >= stop.final)
+
+    @property
+    def early_stop(self) -> EarlyStop | None:
+        """The decision to run no more trials, though fewer are finished than were wanted; None where none stands."""
+        stop, search = self._last_stop, self.spec.search
+        if stop is None or search.stop is None:
+            return None
+        records = len(self.records())
+        stands = stop.holds(worth=search.worth, trials=search.trials, records=records, judgement=self._judgement)
+        return stop if stands else None
+
+    @property
+    def _last_stop(self) -> EarlyStop | None:
+        """The last decision to run no more trials, whether it still stands or not."""
+        data = self._optuna.user_attrs.get(EARLY_STOP)
+        return None if data is None else EarlyStop.from_json(data)
+
+    def _too_little(self, records: Sequence[Record]) -> float | None:
+        """What one more trial is expected to gain, where that is not enough; None where it is, or nobody knows."""
+        search, scorer, earlier = self.spec.search, self.scorer(), self._last_stop
+        if scorer is None or self._last >= search.trials:  # the last one is not about its gain
+            return None
+        gain = self._sampler.propose(records).gain
+        if gain is None:
+            return None
+        outlook = self._model.outlook(Evidence.of(records, scorer, self._points), scorer)
+        stops = enough(
+            gain,
+            records if earlier is None else records[earlier.final :],
+            worth=search.worth,
+            parallel=search.parallel,
+            complete=outlook.evidence.complete,
+            explained=min(outlook.surrogate.explained) >= EXPLAINED,
+        )
+        return gain if stops else None
+
+    def _closes(self, records: Sequence[Record]) -> bool:
+        """Whether the last trial, were it the next one, would try what is recommended and was not tried."""
+        scorer, self._sampler.trials = self.scorer(), self._last
+        last = self._sampler.propose(records)
+        assert scorer is not None
+        best = self._model.outlook(Evidence.of(records, scorer, self._points), scorer).best
+        same = self.space.mixture(best.shares[0]).distance(last.mixture) <= SAME
+        return same and dict(best.settings[0]) == dict(last.hyperparameters) and last.origin != REPEAT
+
+    @property
+    def _last(self) -> int:
+        """How many trials there would be if the next one were the last."""
+        return self._trials.count(JobState.COMPLETE, JobState.RUNNING) + 1
+
+    @property
+    def _judgement(self) -> str:
+        """Digest of what gains depend on beside the trials, as far as it may change."""
+        policy = self.spec.policy
+        searched = {key: policy["search"][key] for key in ("space", "hyperparameters")}
+        return digest({**{key: policy[key] for key in ("metrics", "balance", "share")}, **searched})
 
     @property
     def driver_hours(self) -> float:
@@ -187,6 +344,15 @@ class Standing:
     def attempt(self, job: Job) -> Attempt:
         """The job with the folder that its attempt runs in."""
         return self.home.attempt(job)
+
+
+def _broken_untuned(metric: Metric, value: float, reference: float) -> str:
+    """Says that the untuned baseline breaks a metric's guard, which a stated reference makes possible."""
+    return (
+        f"{metric.name}: even the untuned baseline breaks this guard: its value is {value:.4g}, the limit "
+        f"{metric.limit(reference):.4g}, which is {metric.guard:g} behind the stated reference of {reference:.4g}; "
+        "mixtures keep it only where they improve on the untuned model; otherwise state another guard or reference"
+    )
 
 
 def overridden(spec: StudySpec, overrides: Mapping[str, Mapping[str, int]]) -> StudySpec:

@@ -9,6 +9,7 @@ Only this module knows the names of the files in a study's folder:
   study.db        Optuna's database: every trial with everything known of it
   history.jsonl   one line for each start, change of policy and end
   recipe.json     the recommended mixture, written when the study is done
+  recipe-<selection>.json   another one that was asked for
   driver.lock     held by the running driver
   stop            there while somebody asks the driver to stop
   jobs/<job>/attempt-<n>/   what each attempt was asked, wrote and left behind
@@ -21,6 +22,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import shutil
 import sqlite3
 import warnings
@@ -38,11 +40,15 @@ from objectives.attempt import Attempt, write_json
 from objectives.base import Job
 from ratio_search.charter import Charter
 from ratio_search.errors import StudyError
+from ratio_search.identity import digest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study has a display and a history of its own
 
 STORAGE_ERRORS = (OSError, optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
 """What a full disk, or a database that cannot be reached, is raised as."""
+
+LONGEST_SELECTION = 150
+"""Characters of a selection that a file is named by: names of files end at 255 bytes."""
 
 BUSY_TIMEOUT_S = 60
 """How long a database call waits for another process's write before it fails."""
@@ -182,6 +188,17 @@ class StudyFolder:
     def recipe_file(self) -> Path:
         """The recommended mixture of a finished study."""
         return self.path / "recipe.json"
+
+    def selected_file(self, selection: str) -> Path:
+        """The mixture that was asked for in words, such as `best:legal/f1`; that of `balanced` is the recommended one.
+
+        Words that differ only in what stands between names have the same file.
+        """
+        if selection == "balanced":
+            return self.recipe_file
+        plain = re.fullmatch(f"[A-Za-z0-9._:/=,-]{{1,{LONGEST_SELECTION}}}", selection)
+        name = re.sub("[:/=,]", "-", selection) if plain else digest({"selection": selection})
+        return self.recipe_file.with_name(f"recipe-{name}.json")
 
     @property
     def lock_file(self) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -18,14 +18,18 @@ from ratio_search.distributions import incompatible
 from ratio_search.errors import IdentityError, StudyError
 from ratio_search.identity import differences, listed
 from ratio_search.jobs import Jobs
+from ratio_search.lineup import Lineup
 from ratio_search.past_runs import Imported, PastRuns
 from ratio_search.record import JobState, Record
+from ratio_search.rerun import Rerun
 from ratio_search.sampler.strategy import check_installed
 from ratio_search.spec import StudySpec
-from ratio_search.standing import DRIVER_HOURS, OVERRIDES, POLICY, Standing, overridden
+from ratio_search.standing import DRIVER_HOURS, EARLY_STOP, LINEUP, OVERRIDES, POLICY, Standing, overridden
+from ratio_search.stopping import EarlyStop, StopKind
 from ratio_search.storage import StudyFolder, StudyHome, StudyMemory
-from ratio_search.study_file import SearchSection, StorageKind, read, validated
+from ratio_search.study_file import SearchSection, StorageKind
 from ratio_search.trial import ATTEMPT, FAILURE, LOSSES, MEASUREMENT
+from ratio_search.yaml_file import read, validated
 
 MAX_LOSSES = 3
 """Attempts of one job that may be lost to the infrastructure before the job counts as failed."""
@@ -159,33 +163,86 @@ class Study(Standing):
     # Changing: one process at a time
 
     def ask(self) -> Job | None:
-        """The next new job, its intent stored: the baseline first, then trials; None when enough are asked for."""
+        """The next new job, its intent stored: the baseline first, then trials; None when enough are asked for.
+
+        With `search.stop: auto` it is also None while what still runs may turn out to be enough; ask again once a
+        trial is told.
+        """
         seed = self.spec.search.seed
         if self.spec.baseline and not self._references.count(JobState.COMPLETE, JobState.RUNNING):
             return self._references.add(lambda trial: None, seed)
         if self._trials.count(JobState.COMPLETE, JobState.RUNNING) >= self.spec.search.trials:
             return None
         self._sampler.scorer, self._sampler.trials = self.scorer(), self.spec.search.trials
+        if self.spec.search.stop is StopKind.AUTO and not self._goes_on():
+            return None
         return self._trials.add(self._sampler.suggest, seed)
 
+    def _goes_on(self) -> bool:
+        """Whether to ask for another trial by `search.stop: auto`; that none is worth it is decided here, and kept."""
+        stop, records = self.early_stop, self._trials.records()
+        if stop is None:
+            gain = self._too_little(records)
+            if gain is None:
+                return True
+            if any(record.state is JobState.RUNNING for record in records):
+                return False
+            stop = self._stop_early(gain, records)
+        if len(records) < stop.final:
+            self._sampler.trials = self._last
+            return True
+        return False
+
+    def _stop_early(self, gain: float, records: Sequence[Record]) -> EarlyStop:
+        """Decides that no more trials are worth it, but for one of what is recommended, where that was not tried."""
+        search = self.spec.search
+        stop = EarlyStop(
+            gain=gain,
+            worth=search.worth,
+            trials=search.trials,
+            records=len(records),
+            closing=self._closes(records),
+            judgement=self._judgement,
+        )
+        self._optuna.set_user_attr(EARLY_STOP, stop.to_json())
+        self.home.log("stopped_early", gain=gain, worth=search.worth, trials=self.complete)
+        return stop
+
+    def line_up(self, lineup: Lineup) -> None:
+        """Notes who is compared from now on to confirm what the study recommends."""
+        if lineup != self.lineup:
+            self._optuna.set_user_attr(LINEUP, lineup.to_json())
+            entrants = {entrant.name: dict(entrant.mixture) for entrant in lineup.entrants}
+            self.home.log("confirming", entrants=entrants, replicates=lineup.replicates)
+
+    def repeat(self, rerun: Rerun) -> Job:
+        """A new job that confirms, its intent stored; it is judged on the final files."""
+        return self._confirmations.repeat(rerun, self.spec.search.seed)
+
     def unfinished(self) -> list[Job]:
-        """Settles what a dead driver left open, and gives the jobs that need another attempt.
+        """Settles what a dead driver of the search left open, and gives the jobs that need another attempt.
 
         A trial whose intent was not completely stored is closed, at no cost. One whose failure is on record is
         closed, too. One whose result is on disk is told. Any other goes on, from its last checkpoint, in a new
         attempt.
         """
+        return [*self._settled(self._references), *self._settled(self._trials)]
+
+    def unconfirmed(self) -> list[Job]:
+        """The same of jobs that confirm."""
+        return self._settled(self._confirmations)
+
+    def _settled(self, jobs: Jobs) -> list[Job]:
         pending = []
-        for jobs in (self._references, self._trials):
-            jobs.drop_half_made()
-            for record in jobs.records(JobState.RUNNING):
-                result = record.failure or self._result_on_disk(record.job)
-                if isinstance(result, Measurement):
-                    self.tell(record.job.id, result)
-                elif isinstance(result, Failure):
-                    self.fail(record.job.id, result)
-                else:
-                    pending.append(self.again(record.job))
+        jobs.drop_half_made()
+        for record in jobs.records(JobState.RUNNING):
+            result = record.failure or self._result_on_disk(record.job)
+            if isinstance(result, Measurement):
+                self.tell(record.job.id, result)
+            elif isinstance(result, Failure):
+                self.fail(record.job.id, result)
+            else:
+                pending.append(self.again(record.job))
         return pending
 
     def start(self, job: Job) -> Attempt:
@@ -336,7 +393,7 @@ class Study(Standing):
         return found
 
     def _open(self, job_id: str) -> tuple[Jobs, Record]:
-        for jobs in (self._references, self._trials):
+        for jobs in (self._references, self._trials, self._confirmations):
             record = jobs.open(job_id)
             if record is not None:
                 return jobs, record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -37,12 +36,11 @@ def train(recipe: Recipe, folder: Path, *, seed: int | None = None, final: bool 
             "here; train with its shares where they were"
         )
     spec.backend.check(spec.root)
-    without = [domain.name for domain in spec.domains if domain.test and not domain.final]
-    if final and without:
-        raise SpecError(
-            f"the recipe's study file states no final files for {', '.join(without)}; add domains.{without[0]}.final "
-            "to the study and export again, or evaluate on the test files"
-        )
+    if final:
+        try:
+            spec.on_final()
+        except SpecError as error:
+            raise SpecError(f"{error}; then export the recipe again, or evaluate on the test files") from error
     seeds = recipe.seeds if seed is None else Seeds.of(seed, replicate=1)
     values = recipe.hyperparameters
     yield from fine_tune(spec, recipe.mixture, folder, seeds=seeds, final=final, hyperparameters=values)
@@ -71,11 +69,7 @@ def fine_tune(
     hyperparameters: Mapping[str, Value] | None = None,
 ) -> Iterator[Event]:
     """Runs one fine-tune of a study outside its search, on any mixture; None evaluates the untuned model."""
-    domains = spec.domains
-    if final:
-        # Exchanged, and not copied: what leaks into either is left out of the training rows, as in the search.
-        domains = tuple(dataclasses.replace(domain, test=domain.final, final=domain.test) for domain in domains)
-    objective = dataclasses.replace(spec.blueprint, domains=domains).build()
+    objective = (spec.on_final() if final else spec).blueprint.build()
     kind = JobKind.BASELINE if mixture is None else JobKind.TRIAL
     job = Job(id=folder.name, kind=kind, mixture=mixture, seeds=seeds, hyperparameters=hyperparameters or {})
     yield from Attempt(job=job, folder=folder).run(objective)

@@ -15,14 +15,16 @@ ORIGIN = "origin"
 """Attribute: why a mixture was proposed. It is written last of what describes a job: without it, a trial was never
 meant to be run."""
 
-BASIS, SEEDS, ATTEMPT, LOSSES, MEASUREMENT, FAILURE = "basis", "seeds", "attempt", "losses", "measurement", "failure"
-"""Names of the other attributes."""
+BASIS, GAIN, SEEDS, ATTEMPT, LOSSES = "basis", "gain", "seeds", "attempt", "losses"
+MEASUREMENT, FAILURE = "measurement", "failure"
+KIND, MIXTURE, HYPERPARAMETERS, REPLICATE = "kind", "mixture", "hyperparameters", "replicate"
+"""Names of the other attributes; those of the last line belong to jobs of which nothing was searched."""
 
 SHARE = "share/"
 """What the names of shares begin with; all other parameters are hyperparameters."""
 
 _STATES = {TrialState.COMPLETE: JobState.COMPLETE, TrialState.FAIL: JobState.FAILED}
-_PREFIXES = {JobKind.TRIAL: "trial", JobKind.BASELINE: "reference"}
+_PREFIXES = {JobKind.TRIAL: "trial", JobKind.BASELINE: "reference", JobKind.CONFIRMATION: "confirmation"}
 
 
 class TrialReader:
@@ -40,13 +42,13 @@ class TrialReader:
         self._closed: dict[int, Record] = {}
 
     def records(self, trials: Iterable[FrozenTrial]) -> list[Record]:
-        """The jobs that these trials hold; those whose intent was not completely stored are left out."""
+        """The jobs of this kind that these trials hold; those whose intent was not completely stored are left out."""
         found = (self.record(trial) for trial in trials)
         return [record for record in found if record is not None]
 
     def record(self, trial: FrozenTrial) -> Record | None:
-        """The job that a trial holds; None where its intent was not completely stored."""
-        if ORIGIN not in trial.user_attrs:
+        """The job that a trial holds; None where it is of another kind, or its intent was not completely stored."""
+        if ORIGIN not in trial.user_attrs or (self._kind is JobKind.CONFIRMATION) != (KIND in trial.user_attrs):
             return None
         if not trial.state.is_finished():
             return self._read(trial)
@@ -62,13 +64,16 @@ class TrialReader:
             job=Job(
                 id=f"{_PREFIXES[self._kind]}-{trial.number:04d}",
                 kind=self._kind,
-                mixture=shares_of(trial, self._domains) if self._kind is JobKind.TRIAL else None,
+                mixture=self._mixture(trial),
                 seeds=Seeds(**attributes[SEEDS]),
                 attempt=attributes[ATTEMPT],
-                hyperparameters={k: value for k, value in trial.params.items() if not k.startswith(SHARE)},
+                hyperparameters=attributes[HYPERPARAMETERS]
+                if self._kind is JobKind.CONFIRMATION
+                else {k: value for k, value in trial.params.items() if not k.startswith(SHARE)},
             ),
             origin=attributes[ORIGIN],
             basis=tuple(attributes.get(BASIS, ())),
+            gain=attributes.get(GAIN),
             state=state,
             measurement=None if measured is None else Measurement.from_json(measured),
             # An open job with a failure is one whose driver died before it could close it.
@@ -76,7 +81,14 @@ class TrialReader:
             losses=attributes.get(LOSSES, 0),
             started=trial.datetime_start,
             finished=trial.datetime_complete,
+            replicate=attributes.get(REPLICATE),
         )
+
+    def _mixture(self, trial: FrozenTrial) -> Mixture | None:
+        if self._kind is JobKind.TRIAL:
+            return shares_of(trial, self._domains)
+        shares = trial.user_attrs.get(MIXTURE)
+        return None if shares is None else Mixture.of({name: shares[name] for name in self._domains})
 
 
 def shares_of(trial: FrozenTrial, names: Sequence[str]) -> Mixture:

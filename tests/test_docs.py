@@ -5,7 +5,10 @@ The commands of the README are run, as they stand there, by `.ci/run`.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from objectives.backends.external import ExternalBackend
 from objectives.backends.hf import HfBackend
 from objectives.backends.replay import By, ReplayBackend
 from objectives.data import Format
+from objectives.metrics import KINDS, Answer, write_answers
 from ratio_search.cli import app
 from ratio_search.spec import StudySpec
 from ratio_search.study_file import AuditSection, DomainSection, HyperparameterSection, MetricSection, StudyFile
@@ -142,3 +146,35 @@ def test_the_quickstarts_numbers_are_those_of_its_documents() -> None:
     shares = re.search(r"Recommended: support ([\d.]+), legal ([\d.]+), manuals ([\d.]+), pydocs ([\d.]+)\.", page)
     assert shares is not None
     assert all(share in picture for share in shares.groups())
+
+
+def test_the_page_of_metrics_names_every_one_as_it_is() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    found = re.findall(
+        r"^\| `([a-z_0-9]+)` \| (maximize|minimize) \| (difference|log ratio) \|", text, flags=re.MULTILINE
+    )
+    assert {name: (goal, comparison.replace(" ", "-")) for name, goal, comparison in found} == {
+        name: (kind.goal.value, kind.comparison.value) for name, kind in KINDS.items()
+    }
+
+
+def test_a_metric_is_computed_again_as_the_page_of_metrics_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    judges, again = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    Path("judges.py").write_text(judges)
+    attempt = Path("runs/support-legal/jobs/trial-0000/attempt-1")
+    for folder in (attempt, Path("data/support")):
+        folder.mkdir(parents=True)
+    Path("data/support/test.jsonl").write_text('{"instruction": "Refund?", "output": "Yes."}\n')
+    answer = Answer(domain="support", row=0, digest="0", expected="Yes.", generated="Yes please")
+    write_answers(attempt / "answers.jsonl", [answer])
+    try:
+        exec(compile(again, "docs/metrics.md", "exec"), {})
+    finally:
+        sys.modules.pop("judges", None)
+    assert capsys.readouterr().out == f"trial-0000 {2 / 3} 1.0\n"
+    [line] = re.findall(r"```json\n(.*?)```", text, flags=re.DOTALL)
+    assert json.loads(line).keys() == dataclasses.asdict(answer).keys()

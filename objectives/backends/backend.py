@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from objectives.base import Objective, Value
 from objectives.data.audit import Capacity
@@ -24,6 +24,13 @@ class Resources(BaseModel):
 
     cpus: float = Field(default=1, gt=0)
     gpus: float = Field(default=0, ge=0)
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_above_1(cls, value: float) -> float:
+        if value > 1 and not value.is_integer():
+            raise ValueError(f"expected a part of one GPU, or a whole number of them, found {value:g}")
+        return value
 
 
 class Backend(BaseModel, abc.ABC):
@@ -43,6 +50,9 @@ class Backend(BaseModel, abc.ABC):
     ELSEWHERE: ClassVar[bool] = False
     """Whether trainer and data are elsewhere, so that nothing can be trained here: domains then need no files, and
     metrics may have any names."""
+
+    ANSWERS: ClassVar[bool] = False
+    """Whether the model's answers to test rows can be judged by a function of the user's own."""
 
     SEARCHED: ClassVar[frozenset[str] | None] = None
     """Keys whose values a search may choose, dotted where they are nested; None where any name may be searched, because
@@ -142,13 +152,20 @@ class Backend(BaseModel, abc.ABC):
         return {}
 
     @abc.abstractmethod
-    def build(self, domains: Sequence[Domain], root: Path, policy: DataPolicy = DEFAULT_POLICY) -> Objective:
+    def build(
+        self,
+        domains: Sequence[Domain],
+        root: Path,
+        policy: DataPolicy = DEFAULT_POLICY,
+        metrics: Sequence[Metric] = (),
+    ) -> Objective:
         """Builds the objective, loading what is heavy.
 
         Args:
             domains: what can be mixed and tested.
             root: folder that relative paths refer to.
             policy: what the study wants of its data; what it refuses has been refused before.
+            metrics: what is judged; whatever else costs nothing is reported as well.
 
         Raises:
             DataError, OptionsError: what it was given cannot be used.
@@ -163,7 +180,8 @@ class Blueprint:
     domains: tuple[Domain, ...]
     root: Path
     policy: DataPolicy = DEFAULT_POLICY
+    metrics: tuple[Metric, ...] = ()
 
     def build(self) -> Objective:
         """Builds the objective that this describes."""
-        return self.backend.build(self.domains, self.root, self.policy)
+        return self.backend.build(self.domains, self.root, self.policy, self.metrics)

@@ -13,6 +13,7 @@ from objectives.base import Objective
 from objectives.data.policy import DEFAULT_POLICY, DataPolicy
 from objectives.domain import Domain
 from objectives.errors import OptionsError
+from objectives.scorer import Metric
 
 __all__ = ["ExternalBackend"]
 
@@ -39,7 +40,13 @@ class ExternalBackend(Backend):
     def produces(self, labelled: Mapping[str, bool]) -> None:
         """Only the caller knows which metrics are told."""
 
-    def build(self, domains: Sequence[Domain], root: Path, policy: DataPolicy = DEFAULT_POLICY) -> Objective:
+    def build(
+        self,
+        domains: Sequence[Domain],
+        root: Path,
+        policy: DataPolicy = DEFAULT_POLICY,
+        metrics: Sequence[Metric] = (),
+    ) -> Objective:
         """There is nothing to build.
 
         Raises:

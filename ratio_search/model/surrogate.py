@@ -13,7 +13,8 @@ from scipy.linalg import cholesky
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from ratio_search.model.gaussian_process import Array, GaussianProcess, Moments, Prior, lower_solved
+from ratio_search.model.gaussian_process import GaussianProcess, Moments, Prior, lower_solved
+from ratio_search.model.measurements import Array, Measurements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +44,18 @@ class Expert:
 EXPERTS = (Expert(power=0.5, prior=Prior()), Expert(power=0.25, prior=Prior(spread=0.8)))
 """Each metric has one process by each of them, which count alike."""
 
+WAYS, EFFORT = 4, 160
+"""Likely hyperparameters by which an expert sees a metric, at most, and that number times the trials."""
+
 OWN = 1.2
 """By how much a metric's length scale for its own domain is expected to be shorter than for others, in logarithms.
 
 What a domain is judged by depends on its own share first. At 10 trials that saves a fifth of the variance that is left
 to explain, and at 40 nothing.
 """
+
+AS_LITTLE, COMPANY = 0.01, 2
+"""A measurement may be doubted if so many others have no more of the metric's own domain, by this share."""
 
 COMMON = 0.5
 """Correlation of the errors that the processes of different metrics make.
@@ -103,11 +110,13 @@ class Surrogate:
     Attributes:
         explained: for each metric, the part of its variance that the other trials predict, one by one, (n_metrics,).
             The hyperparameters are those of all trials, which flatters: pure noise has 0 to 0.3 at 10 to 20 trials.
+        doubted: trials of which all that models a metric doubts what they measured, (n,).
         noise: for each metric, what a repeat varies by beyond its standard error, a standard deviation, (n_metrics,).
     """
 
-    def __init__(self, team: Team) -> None:
+    def __init__(self, team: Team, doubted: NDArray[np.bool_]) -> None:
         self._team = team
+        self.doubted = doubted
         processes = team.processes
         self.explained = tuple(_explained(of_metric) for of_metric in zip(*processes, strict=True))
         self.noise = tuple(
@@ -128,18 +137,27 @@ class Surrogate:
             own: for each metric, the place of the domain that it judges; None where it is of none of them.
         """
         own = own or [None] * gains.shape[1]
-        processes = []
-        for expert in EXPERTS:
-            seen = expert.see(x, domains)
-            processes.append(
-                tuple(
-                    GaussianProcess.fit(
-                        seen[known], gains[known, k], variances[known, k], expert.prior, _nearer(own[k], x.shape[1])
-                    )
-                    for k, known in enumerate(np.isfinite(gains).T)
-                )
-            )
-        return cls(Team(experts=EXPERTS, domains=domains, processes=tuple(processes)))
+        ways = min(max(EFFORT // len(x), 1), WAYS)
+        processes: list[tuple[GaussianProcess, ...]] = []
+        doubted = np.zeros((len(EXPERTS), *gains.shape), dtype=bool)
+        for expert, wrong in zip(EXPERTS, doubted, strict=True):
+            seen, of_metrics = expert.see(x, domains), []
+            for k, known in enumerate(np.isfinite(gains).T):
+                measured = Measurements(
+                    x=seen, y=gains[:, k], variance=variances[:, k], doubtful=_accompanied(own[k], x)
+                )[known]
+                nearer = _nearer(own[k], x.shape[1])
+                process = GaussianProcess.fit(measured, expert.prior, nearer)
+                wrong[known, k] = process.doubted
+                of_metrics.append(process.likely(ways, nearer))
+            processes += zip(*of_metrics, strict=True)
+        team = Team(
+            experts=tuple(expert for expert in EXPERTS for _ in range(ways)),
+            domains=domains,
+            processes=tuple(processes),
+        )
+        by_all: NDArray[np.bool_] = np.all(doubted, axis=0).any(axis=1)
+        return cls(team, by_all)
 
     def forecast(self, x: Array) -> Forecast:
         """Expected gains at points and their uncertainty, that about which expert is right included.
@@ -247,10 +265,23 @@ def _nearer(own: int | None, inputs: int) -> Array:
     return found
 
 
+def _accompanied(own: int | None, x: Array) -> NDArray[np.bool_]:
+    """Which trials have others beside them with as little of a metric's own domain, so that these can speak, (n,).
+
+    Where a domain is absent its metrics often fall off a cliff, which nothing elsewhere tells of.
+    """
+    if own is None:
+        return np.ones(len(x), dtype=bool)
+    shares = x[:, own]
+    found: NDArray[np.bool_] = (shares[None] <= shares[:, None] + AS_LITTLE).sum(axis=1) > COMPANY
+    return found
+
+
 def _explained(processes: tuple[GaussianProcess, ...]) -> float:
     """The part of a metric's variance that its processes together predict, each trial from the others."""
-    wrong = np.mean([process.residuals for process in processes], axis=0)
-    naive = processes[0].naive
+    trusted = np.all([process.doubt == 0 for process in processes], axis=0)
+    wrong = np.mean([process.residuals for process in processes], axis=0)[trusted]
+    naive = processes[0].naive[trusted]
     return 1 - float(np.square(wrong).sum() / np.square(naive).sum()) if np.any(naive) else 0.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives.scorer import BalanceKind, Scorer
-from ratio_search.model import EXPERTS, Evidence, Points, PointSpace, Surrogate, one_thread
+from ratio_search.model import Evidence, Points, PointSpace, Surrogate, one_thread
 from ratio_search.record import Record
-from ratio_search.sampler.strategy import Proposal
+from ratio_search.sampler.design import filling
+from ratio_search.sampler.information import informed
+from ratio_search.sampler.strategy import REPEAT, Proposal
 from ratio_search.space import SAME
 
 Array = NDArray[np.float64]
@@ -23,6 +26,16 @@ STARTS = 5
 
 DRAWS = 64
 """Functions that are drawn from the model; even."""
+
+GAIN_DRAWS = 1024
+"""Draws behind what the chosen point is said to be worth."""
+
+LEADERS = 3
+"""Tried points, the best by what is expected of them, that may be worth a second look."""
+
+WORTH_REPEATING, SURELY = 1.2, 3.0
+"""A leader is run again if that is worth so many times what the best new point is, and more by so many standard errors.
+"""
 
 POOL = 600
 """Points that are looked at before the best of them are improved step by step."""
@@ -42,6 +55,9 @@ AVOIDED = 0.02
 WORTH_MOVING = 0.1
 """What was not tried is recommended only if it is better by so many standard deviations of the difference."""
 
+SURE_PRICE = 100.0
+"""Utility that is lost for each unit of gain by which a guard's quantile lacks of its limit: guards come first."""
+
 LAST_OF = 10
 """In a study of at least so many trials the last one tries what would be recommended, so that it was tried."""
 
@@ -51,7 +67,7 @@ AUGMENTED = 0.05
 TINY = 1e-9
 """The smallest range of gains that is divided by."""
 
-_BEST_STREAM, _PROPOSAL_STREAM, _DESIGN_STREAM, _WHOLE_STREAM = range(4)
+_BEST_STREAM, _PROPOSAL_STREAM, _GAIN_STREAM = 0, 1, 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,6 +83,11 @@ class Outlook:
     evidence: Evidence
     surrogate: Surrogate
     best: Points
+
+    @property
+    def tried(self) -> Points:
+        """The trials' mixtures that may be told to be good: not those whose measurements are doubted."""
+        return self.evidence.asked[np.flatnonzero(~self.surrogate.doubted)]
 
 
 class SimplexGP:
@@ -87,7 +108,8 @@ class SimplexGP:
         """
         self._space = space
         self._seed = seed
-        self._fitted: tuple[bytes, Surrogate, Points] | None = None
+        self._fitted: tuple[bytes, Surrogate] | None = None
+        self._found: tuple[bytes, Points] | None = None
 
     def propose(
         self, records: Sequence[Record], scorer: Scorer | None, number: int, left: int | None = None
@@ -100,18 +122,22 @@ class SimplexGP:
         rng = np.random.default_rng([self._seed, _PROPOSAL_STREAM, number])
         evidence = None if scorer is None else Evidence.of(records, scorer, self._space)
         if scorer is None or evidence is None or self._early(evidence):
-            return self._filling(records, number)
+            return filling(self._space, records, self._seed)
         outlook = self.outlook(evidence, scorer)
         last = left == 0 and len(evidence.basis) + 1 >= LAST_OF
         chosen = self._most_promising(outlook, scorer, rng, last=last)
         if chosen is None:
-            return self._repeat(outlook)
+            return self._repeat(outlook.best, evidence.basis)
+        chosen, gain = self._weighed(chosen, outlook, scorer, number, leaders=0 if last else LEADERS)
+        if not self._open(chosen, evidence)[0]:
+            return self._repeat(chosen, evidence.basis, gain)
         [row] = chosen.shares
         return Proposal(
             mixture=self._space.simplex.mixture(row),
             hyperparameters=chosen.settings[0],
             origin=self._reason(chosen, outlook, scorer),
             basis=evidence.basis,
+            gain=gain,
         )
 
     def outlook(self, evidence: Evidence, scorer: Scorer) -> Outlook:
@@ -121,34 +147,42 @@ class SimplexGP:
             evidence: with at least one value of each metric.
             scorer: says what gains are worth.
         """
-        x, asked = (self._space.coordinates(points) for points in (evidence.measured, evidence.asked))
-        # What is fitted does not depend on the trials that run or failed, but what is made of it does.
-        key = b"".join(part.tobytes() for part in (x, asked, evidence.gains, evidence.variances))
-        key += repr(scorer).encode()
+        key, surrogate = self._surrogate(evidence, scorer)
+        # What is fitted does not depend on the balance, nor on the trials that run or failed; what is made of it does.
+        key += self._space.coordinates(evidence.asked).tobytes() + repr(scorer).encode()
+        if self._found is None or self._found[0] != key:
+            with one_thread():
+                self._found = key, self._best(evidence, surrogate, scorer)
+        return Outlook(evidence=evidence, surrogate=surrogate, best=self._found[1])
+
+    def _surrogate(self, evidence: Evidence, scorer: Scorer) -> tuple[bytes, Surrogate]:
+        """What is believed of the metrics, and what that rests on; it is fitted anew only where that is new."""
+        x, names = self._space.coordinates(evidence.measured), self._space.simplex.names
+        own = [names.index(metric.domain) if metric.domain in names else None for metric in scorer.metrics]
+        key = b"".join(part.tobytes() for part in (x, evidence.gains, evidence.variances)) + repr(own).encode()
         if self._fitted is None or self._fitted[0] != key:
             with one_thread():
-                names = self._space.simplex.names
-                own = [names.index(metric.domain) if metric.domain in names else None for metric in scorer.metrics]
-                surrogate = Surrogate.fit(x, evidence.gains, evidence.variances, domains=len(names), own=own)
-                self._fitted = key, surrogate, self._best(evidence, surrogate, scorer.utility)
-        return Outlook(evidence=evidence, surrogate=self._fitted[1], best=self._fitted[2])
+                fitted = Surrogate.fit(x, evidence.gains, evidence.variances, domains=len(names), own=own)
+                self._fitted = key, fitted
+        return self._fitted
 
     def _early(self, evidence: Evidence) -> bool:
         """Whether it is too early to ask the model."""
         begun = len(evidence.measured) + len(evidence.pending)
         return evidence.complete < 2 or begun < STARTS or not np.isfinite(evidence.gains).any(axis=0).all()
 
-    def _best(self, evidence: Evidence, surrogate: Surrogate, utility: Utility) -> Points:
+    def _best(self, evidence: Evidence, surrogate: Surrogate, scorer: Scorer) -> Points:
         """The point with the highest expected utility, or a tried one that is as good as that."""
         rng = np.random.default_rng([self._seed, _BEST_STREAM, len(evidence.measured)])
         coordinates = self._space.coordinates
         draws = surrogate.draws(np.empty((0, self._space.inputs)), DRAWS, rng)
 
         def expected(points: Points) -> Array:
-            worth: Array = utility(draws.at(coordinates(points))).mean(axis=1)
+            gains = draws.at(coordinates(points))
+            worth: Array = scorer.utility(gains).mean(axis=1) - _price_of_doubt(gains, scorer)
             return worth
 
-        tried = self._allowed(evidence.asked)
+        tried = self._allowed(evidence.asked[np.flatnonzero(~surrogate.doubted)])
         tried = tried[np.argsort(-expected(tried), kind="stable")]
         pool = Points.joined([tried, self._pool(tried[:3], rng)])
         start = int(expected(pool).argmax())
@@ -156,8 +190,9 @@ class SimplexGP:
         if not len(tried):
             return best
         pair = surrogate.draws(coordinates(Points.joined([best, tried[:1]])), DRAWS, rng)
-        ahead = np.subtract(*utility(pair.base))
-        return best if ahead.mean() > WORTH_MOVING * ahead.std() else tried[:1]
+        ahead = np.subtract(*scorer.utility(pair.base))
+        sure = np.subtract(*_price_of_doubt(pair.base, scorer))
+        return best if ahead.mean() - sure > WORTH_MOVING * ahead.std() else tried[:1]
 
     def _most_promising(
         self, outlook: Outlook, scorer: Scorer, rng: np.random.Generator, *, last: bool
@@ -182,7 +217,7 @@ class SimplexGP:
             worth = np.maximum(utility(draws.at(space.coordinates(points))) - to_beat, 0).mean(axis=1)
             return np.where(self._open(points, evidence), worth, -1.0)
 
-        pool = self._pool(Points.joined([best, self._allowed(evidence.asked)[-1:]]), rng)
+        pool = self._pool(Points.joined([best, self._allowed(outlook.tried)[-1:]]), rng)
         order = np.argsort(-improvement(pool), kind="stable")
         transfers = _transfers(evidence)
         climbed = [self._climb(pool[[i]], improvement, ROUNDS, transfers, rng) for i in order[:CLIMBS]]
@@ -193,6 +228,38 @@ class SimplexGP:
                 return exact
         return None
 
+    def _weighed(
+        self, chosen: Points, outlook: Outlook, scorer: Scorer, number: int, *, leaders: int
+    ) -> tuple[Points, float | None]:
+        """The chosen point, or a leader once more where that tells more, and what asking it is worth.
+
+        What is worth most to try, were it measured without noise, may tell less than a second look at what may be
+        recommended. By draws of its own: a point that was chosen by some draws owes a part of its worth to luck.
+        """
+        if scorer.balance.kind is BalanceKind.PARETO:
+            return chosen, None
+        evidence, utility = outlook.evidence, scorer.utility
+        tried = self._allowed(outlook.tried)
+        expected = utility(outlook.surrogate.forecast(self._space.coordinates(tried)).mean.T)
+        order = np.argsort(-expected, kind="stable")[:leaders]
+        again = tried[order[~self._near(tried[order], evidence.pending, SAME)]]
+        points = Points.joined([chosen, again, outlook.best, evidence.pending])
+        rng = np.random.default_rng([self._seed, _GAIN_STREAM, number])
+        gains = outlook.surrogate.draws(self._space.coordinates(points), GAIN_DRAWS, rng).base
+        noise = np.sqrt(np.square(outlook.surrogate.noise) + evidence.variances.mean(axis=0))
+        seen = gains + noise[:, None, None] * rng.standard_normal(gains.shape)
+        worth, told, asked = utility(gains), utility(seen), 1 + len(again)
+        # That of the trials that still run will be known in any case.
+        known = told[asked + 1 :]
+        with_each = [informed(worth, np.vstack([known, told[[i]], seen[:, i]])) for i in range(asked)]
+        values = np.mean(with_each, axis=1) - informed(worth, known).mean()
+        best = int(values.argmax())
+        ahead = with_each[best] - with_each[0]
+        # Both are estimates.
+        sure = ahead.mean() > SURELY * ahead.std() / math.sqrt(GAIN_DRAWS)
+        best = best if sure and values[best] > WORTH_REPEATING * values[0] else 0
+        return points[[best]], max(float(values[best]), 0.0)
+
     def _aim(self, outlook: Outlook, scorer: Scorer, rng: np.random.Generator) -> tuple[Points, Utility]:
         """What is to be improved on, and what an improvement is worth.
 
@@ -200,7 +267,7 @@ class SimplexGP:
         that does best for some weights, drawn anew for each trial, by the augmented Chebyshev distance from the best of
         each metric (Knowles, "ParEGO", IEEE Transactions on Evolutionary Computation 10, 2006).
         """
-        tried = self._allowed(outlook.evidence.asked)
+        tried = self._allowed(outlook.tried)
         if scorer.balance.kind is not BalanceKind.PARETO or not len(tried):
             return outlook.best, scorer.utility
         # The best of each metric is that of the whole space: tried points alone would never draw others beyond them.
@@ -243,7 +310,7 @@ class SimplexGP:
 
     def _reason(self, chosen: Points, outlook: Outlook, scorer: Scorer) -> str:
         """Whether a point is expected to be better than all that was tried, or is to be found out about."""
-        x = self._space.coordinates(Points.joined([chosen, self._allowed(outlook.evidence.asked)]))
+        x = self._space.coordinates(Points.joined([chosen, self._allowed(outlook.tried)]))
         rng = np.random.default_rng([self._seed, _BEST_STREAM, len(outlook.evidence.measured)])
         expected = scorer.utility(outlook.surrogate.draws(x[:0], DRAWS, rng).at(x)).mean(axis=1)
         return "improve" if expected[0] >= expected[1:].max(initial=-np.inf) else "explore"
@@ -252,53 +319,31 @@ class SimplexGP:
         """Which points were neither tried nor are near to one that failed, (n,)."""
         free = np.ones(len(points), dtype=bool)
         for others, reach in ((evidence.asked, SAME), (evidence.pending, SAME), (evidence.failed, AVOIDED)):
-            if len(others):
-                apart = 0.5 * np.abs(points.shares[:, None] - others.shares[None]).sum(axis=2)
-                free &= ~((apart <= reach) & self._alike(points, others)).any(axis=1)
+            free &= ~self._near(points, others, reach)
         return free
+
+    def _near(self, points: Points, others: Points, reach: float) -> NDArray[np.bool_]:
+        """Which points differ from some other one in no more than a part of their rows, (n,)."""
+        apart = 0.5 * np.abs(points.shares[:, None] - others.shares[None]).sum(axis=2)
+        near: NDArray[np.bool_] = ((apart <= reach) & self._alike(points, others)).any(axis=1)
+        return near
 
     def _alike(self, points: Points, others: Points) -> NDArray[np.bool_]:
         """Whether hyperparameters are the same, (n_points, n_others)."""
         if not self._space.hyperparameters:
             return np.ones((1, 1), dtype=bool)
-        return np.array([[dict(a) == dict(b) for b in others.settings] for a in points.settings])
+        alike = [[dict(a) == dict(b) for b in others.settings] for a in points.settings]
+        return np.array(alike, dtype=bool).reshape(len(points), len(others))
 
-    def _repeat(self, outlook: Outlook) -> Proposal:
-        """The recommended point once more: there is nothing else to try."""
-        best = self._exact(outlook.best)
+    def _repeat(self, points: Points, basis: tuple[int, ...], gain: float | None = None) -> Proposal:
+        """A point once more, with other seeds."""
+        again = self._exact(points)
         return Proposal(
-            mixture=self._space.simplex.mixture(best.shares[0]),
-            hyperparameters=best.settings[0],
-            origin="repeat",
-            basis=outlook.evidence.basis,
-        )
-
-    def _filling(self, records: Sequence[Record], number: int) -> Proposal:
-        """The candidate that is near to the space as a whole and far from what was tried.
-
-        One greedy step of support points (Mak and Joseph, "Support points", Annals of Statistics 46, 2018): they
-        fill the inside as well as the edges, where points that only keep apart would crowd.
-        """
-        space = self._space
-        known = [record for record in records if record.job.mixture is not None]
-        known = [record for record in known if set(space.hyperparameters) <= set(record.job.hyperparameters)]
-        tried = space.points(
-            [record.job.mixture for record in known if record.job.mixture is not None],
-            [record.job.hyperparameters for record in known],
-        )
-        whole = space.sample(POOL, np.random.default_rng([self._seed, _WHOLE_STREAM]))
-        candidates = space.sample(POOL, np.random.default_rng([self._seed, _DESIGN_STREAM, len(known)]))
-        hellinger, domains = EXPERTS[0], len(space.simplex.names)
-        x, everywhere, done = (
-            hellinger.see(space.coordinates(points), domains) for points in (candidates, whole, tried)
-        )
-        energy = _distances(x, everywhere).mean(axis=1) - _distances(x, done).sum(axis=1) / (len(tried) + 1)
-        best = int(energy.argmin())
-        return Proposal(
-            mixture=space.simplex.mixture(candidates.shares[best]),
-            hyperparameters=candidates.settings[best],
-            origin="space-filling",
-            basis=tuple(record.number for record in known),
+            mixture=self._space.simplex.mixture(again.shares[0]),
+            hyperparameters=again.settings[0],
+            origin=REPEAT,
+            basis=basis,
+            gain=gain,
         )
 
     def _allowed(self, points: Points) -> Points:
@@ -312,13 +357,15 @@ class SimplexGP:
         return Points(shares=shares, settings=points.settings)
 
 
+def _price_of_doubt(gains: Array, scorer: Scorer) -> Array:
+    """What draws of gains, (n_metrics, n, n_draws), lack of holding each guard with its confidence, priced, (n,)."""
+    lacking = np.zeros(gains.shape[1])
+    for metric, limit, own in zip(scorer.metrics, scorer.guarded, gains, strict=True):
+        if limit > -math.inf:
+            lacking += np.maximum(limit - np.quantile(own, 1 - metric.confidence, axis=1), 0)
+    return SURE_PRICE * lacking
+
+
 def _transfers(evidence: Evidence) -> int:
     """How many transfers a step is chosen from."""
     return int(np.clip(EFFORT // max(evidence.gains.size, 1), TRANSFERS // 8, TRANSFERS))
-
-
-def _distances(a: Array, b: Array) -> Array:
-    """Distances between the rows of two arrays, (n_a, n_b)."""
-    squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * (a @ b.T)
-    distances: Array = np.sqrt(np.clip(squares, 0, None))
-    return distances

@@ -54,6 +54,7 @@ class SimplexSampler(optuna.samplers.BaseSampler):
         self._settings = dict(settings or {})
         self._reader = TrialReader(JobKind.TRIAL, space.simplex.names)
         self._proposals: dict[int, Proposal] = {}
+        self._foreseen: tuple[Any, Proposal] | None = None
         self.scorer: Scorer | None = None
         self.trials: int | None = None
         self.forgiven: frozenset[int] = frozenset()
@@ -67,11 +68,18 @@ class SimplexSampler(optuna.samplers.BaseSampler):
         return self._proposals.pop(trial.number)
 
     def propose(self, records: Sequence[Record]) -> Proposal:
-        """The next trial.
+        """The next trial; asked for again before anything changes, it costs nothing.
 
         Args:
             records: those before it, in order and in any state.
         """
+        closed = tuple((record.number, record.state) for record in records)
+        key = closed, self.scorer, self.trials, self.forgiven
+        if self._foreseen is None or self._foreseen[0] != key:
+            self._foreseen = key, self._proposed(records)
+        return self._foreseen[1]
+
+    def _proposed(self, records: Sequence[Record]) -> Proposal:
         settled = [r.job.mixture for r in records if r.number not in self.forgiven and r.job.mixture is not None]
         for anchor in self._anchors:
             if all(anchor.mixture.distance(mixture) > SAME for mixture in settled):

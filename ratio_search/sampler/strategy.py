@@ -14,6 +14,9 @@ from objectives.scorer import Scorer
 from ratio_search.errors import SpecError
 from ratio_search.record import Record
 
+REPEAT = "repeat"
+"""The origin of a trial whose mixture and hyperparameters were tried before."""
+
 
 class SamplerKind(enum.StrEnum):
     """The strategies that a study file can name as `search.sampler`."""
@@ -38,12 +41,16 @@ class Proposal:
         origin: why: `anchor:<name>`, `space-filling`, or the name of what chose it.
         basis: numbers of the trials that it is conditioned on, in order; empty when it would have been the same
             whatever came before.
+        gain: what trying it is expected to be worth: by how much the expected score of what is recommended rises, over
+            what the trials that still run will bring. An estimate by draws, which may be a little below 0; None where
+            that is not known.
     """
 
     mixture: Mixture
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
     origin: str
     basis: tuple[int, ...] = ()
+    gain: float | None = None
 
 
 class Strategy(Protocol):

@@ -10,7 +10,7 @@ import pytest
 
 from objectives.attempt import LOG_TAIL, Attempt, Failure, FailureKind, write_json
 from objectives.base import Context, Estimate, Job, JobKind, Measurement, Progress, Seeds
-from objectives.errors import Cancelled, DataError, ObjectiveError, OptionsError, ResultError
+from objectives.errors import Cancelled, DataError, DeviceError, ObjectiveError, OptionsError, ResultError
 from objectives.mixture import Mixture
 
 MEASUREMENT = Measurement(metrics={"a/f1": Estimate(value=0.5, stderr=0.1, rows=4)}, realised=Mixture.uniform("ab"))
@@ -103,6 +103,7 @@ class TestRun:
         [
             (OSError(errno.ENOSPC, "No space left on device"), FailureKind.INFRASTRUCTURE),
             (MemoryError(), FailureKind.INFRASTRUCTURE),
+            (DeviceError("the GPU failed"), FailureKind.INFRASTRUCTURE),
             (OSError(errno.ENOENT, "No such file or directory"), FailureKind.OBJECTIVE),
             (OSError("of its own making"), FailureKind.OBJECTIVE),
         ],

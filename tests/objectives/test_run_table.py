@@ -109,7 +109,7 @@ class TestRows:
 def test_what_our_own_export_prints_beside_metrics_is_none(file: Path) -> None:
     own = "trial,origin,state,attempt,started,seconds,score,feasible,failure,message"
     prefixed = "share/a,share/b,param/rate,seed/data,realised/a,rows/a,cost/wall_seconds,artefact/adapter"
-    metrics = "a/f1,a/f1/stderr,a/f1/rows,a/f1/gain,a/f1/violation,bleu,x/rows"
+    metrics = "a/f1,a/f1/stderr,a/f1/rows,a/f1/gain,a/f1/violation,a/f1/missed,bleu,x/rows"
     table = read(file, f"{own},{prefixed},{metrics}")
     assert table.candidates == ("a/f1", "bleu", "x/rows")
 

@@ -9,16 +9,19 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 
 from objectives.data import Row
+from ratio_search.cli import main
 from ratio_search.spec import StudySpec
 
 TRAINER = Path(__file__).parents[1] / "trainers" / "ledger.py"
 DOMAINS = {"support": 30, "legal": 20, "manuals": 10}
+CONFIRMABLE = {name: {split: f"data/{name}.{split}.jsonl" for split in ("train", "test", "final")} for name in DOMAINS}
+"""Domains of a study that can be confirmed: without it, a small study states no final files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,31 +50,34 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def small_study_in(folder: Path, *modes: str, **keys: Any) -> SmallStudy:
+    """Makes a study file with its data; keywords replace its keys, `modes` says what goes wrong in the trainer."""
+    data = folder / "data"
+    data.mkdir(exist_ok=True)
+    for name, size in DOMAINS.items():
+        for split, rows in (("train", size), ("test", 5), ("final", 5)):
+            lines = [{"instruction": f"{name} {split} {i}", "output": "yes", "label": "yes"} for i in range(rows)]
+            text = "".join(f"{json.dumps(line)}\n" for line in lines)
+            (data / f"{name}.{split}.jsonl").write_text(text)
+    ledger = folder / "ledger"
+    file = folder / "study.yaml"
+    document = {
+        "name": "small",
+        "domains": {name: {"train": f"data/{name}.train.jsonl", "test": f"data/{name}.test.jsonl"} for name in DOMAINS},
+        "objective": {"kind": "command", "argv": [sys.executable, str(TRAINER), str(ledger), *modes], "rows": 60},
+        "metrics": [{"name": f"{name}/accuracy"} for name in DOMAINS],
+        "search": {"trials": 6, "parallel": 2},
+    }
+    file.write_text(yaml.safe_dump({**document, **keys}, sort_keys=False))
+    return SmallStudy(file=file, runs=folder / "runs", ledger=ledger)
+
+
 @pytest.fixture
 def small_study(tmp_path: Path) -> Callable[..., SmallStudy]:
     """Makes a study; keywords replace keys of the study file, `modes` says what goes wrong in the trainer."""
 
     def make(*modes: str, **keys: Any) -> SmallStudy:
-        data = tmp_path / "data"
-        data.mkdir(exist_ok=True)
-        for name, size in DOMAINS.items():
-            for split, rows in (("train", size), ("test", 5)):
-                lines = [{"instruction": f"{name} {split} {i}", "output": "yes", "label": "yes"} for i in range(rows)]
-                text = "".join(f"{json.dumps(line)}\n" for line in lines)
-                (data / f"{name}.{split}.jsonl").write_text(text)
-        ledger = tmp_path / "ledger"
-        file = tmp_path / "study.yaml"
-        document = {
-            "name": "small",
-            "domains": {
-                name: {"train": f"data/{name}.train.jsonl", "test": f"data/{name}.test.jsonl"} for name in DOMAINS
-            },
-            "objective": {"kind": "command", "argv": [sys.executable, str(TRAINER), str(ledger), *modes], "rows": 60},
-            "metrics": [{"name": f"{name}/accuracy"} for name in DOMAINS],
-            "search": {"trials": 6, "parallel": 2},
-        }
-        file.write_text(yaml.safe_dump({**document, **keys}, sort_keys=False))
-        return SmallStudy(file=file, runs=tmp_path / "runs", ledger=ledger)
+        return small_study_in(tmp_path, *modes, **keys)
 
     return make
 
@@ -116,3 +122,33 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], SmallDisk]]:
     for path in made:
         # What failed may still hold files open.
         subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+class Done(NamedTuple):
+    """How the program ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Program = Callable[..., Done]
+
+
+@pytest.fixture
+def program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Program:
+    """Runs the program in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["ratio-search", *arguments])
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        found = capsys.readouterr()
+        return Done(code, found.out, found.err)
+
+    return run

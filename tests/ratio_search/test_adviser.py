@@ -22,7 +22,7 @@ from ratio_search.space import SAME, SimplexSpace
 from tests.ratio_search.trials import gains_of, trial
 
 SPACE = SimplexSpace.of(dict.fromkeys("abc", (0.0, 1.0)))
-SCORER = gains_of("a/x", "b/x", "c/x")
+SCORER, AB = gains_of("a/x", "b/x", "c/x"), gains_of("a/x", "b/x")
 
 Law = Callable[[Mixture], Mapping[str, float]]
 
@@ -192,6 +192,33 @@ class TestGuards:
         assert advice(tried(8)).guarded is None
 
 
+class TestTargets:
+    @staticmethod
+    def found(target: float) -> Recommendation:
+        """Where a is to reach a target, and then b is all that counts."""
+        aiming = [dataclasses.replace(metric, target=target if metric.name == "a/x" else None) for metric in AB.metrics]
+        scorer = dataclasses.replace(AB, metrics=aiming, balance=Balance(kind=BalanceKind.TARGET))
+        return advice(tried(15, noisy(lambda m: {"a/x": m["a"], "b/x": m["b"]}, 0.01)), scorer)
+
+    def test_that_can_be_reached_are_and_the_others_get_the_rest(self) -> None:
+        found = self.found(0.6)
+        assert 0.6 <= found.predictions["a/x"].value < 0.68
+        assert found.mixture["c"] < 0.06
+        assert found.score.missed == {}
+        assert found.reached == found.predictions["a/x"].reaches
+        assert found.reached is not None and found.reached > 0.5
+        assert found.predictions["b/x"].reaches is None
+
+    def test_that_cannot_be_reached_are_come_near_to(self) -> None:
+        found = self.found(1.4)
+        assert found.mixture["a"] > 0.95
+        assert found.score.missed["a/x"] == pytest.approx(0.4, abs=0.06)
+        assert found.reached == found.predictions["a/x"].reaches == 0.0
+
+    def test_without_any_there_is_no_probability(self) -> None:
+        assert advice(tried(8)).reached is None
+
+
 class TestAlternatives:
     def test_are_other_trials_that_may_be_as_good_best_first(self) -> None:
         near = [Mixture.of({"a": 1 / 3 - d, "b": 1 / 3 + d, "c": 1 / 3}) for d in (0.0, 0.01, -0.01, 0.02, -0.02, 0.03)]
@@ -244,6 +271,17 @@ def test_metrics_of_which_nothing_is_explained_are_named_as_a_rule() -> None:
     assert sum(named) >= 5
 
 
+def test_a_trial_that_all_others_speak_against_is_named_and_no_alternative() -> None:
+    records = tried(16)
+    best = advice(records).record
+    assert best.job.mixture is not None
+    wrong = {name: value - 9 for name, value in best.values.items()}
+    found = advice([trial(r.number, best.job.mixture, wrong) if r is best else r for r in records])
+    assert found.doubted == (best.job.id,)
+    assert f"what {best.job.id} measured is doubted" in found.basis
+    assert best.job.id not in [found.record.job.id, *(other.trial for other in found.alternatives)]
+
+
 def test_known_errors_of_measurement_count_as_noise() -> None:
     """A surprising value that is known to be uncertain is not believed."""
     odd = Mixture.of({"a": 0.2, "b": 0.4, "c": 0.4})
@@ -251,7 +289,8 @@ def test_known_errors_of_measurement_count_as_noise() -> None:
 
     def expected(stderr: float) -> float:
         values = {name: Estimate(value=0.6, stderr=stderr if name == "a/x" else 1e-4) for name in ("a/x", "b/x", "c/x")}
-        return advice([*records, trial(12, odd, values)]).predictions["a/x"].value
+        # Three times, as one that differs from all others would be doubted.
+        return advice([*records, *(trial(12 + i, odd, values) for i in range(3))]).predictions["a/x"].value
 
     assert expected(1.0) == pytest.approx(1 / 3, abs=0.05)
     assert expected(1e-4) > 0.5

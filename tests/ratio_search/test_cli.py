@@ -12,9 +12,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,43 +22,14 @@ import yaml
 
 from objectives.backends.hf.counter import HfCounter
 from objectives.data import Format as RowsFormat
-from ratio_search.cli import RowFormat, main
+from ratio_search.cli.recipes import RowFormat
 from ratio_search.lease import Lease, held
 from ratio_search.record import JobState
 from ratio_search.spec import StudySpec
 from ratio_search.study import Study
 
+from .conftest import Program
 from .test_mix import recipe_of
-
-
-class Done(NamedTuple):
-    """How the program ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Program = Callable[..., Done]
-
-
-@pytest.fixture
-def program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Program:
-    """Runs the program in this process, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["ratio-search", *arguments])
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        found = capsys.readouterr()
-        return Done(code, found.out, found.err)
-
-    return run
 
 
 @pytest.fixture

@@ -122,6 +122,22 @@ def test_a_broken_guard_is_said(small_study: Any) -> None:
     assert "guard broken" in said(where)
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_guard_that_the_baseline_breaks_is_said_when_it_is_known_and_after_each_start(
+    small_study: Any, terminal: bool
+) -> None:
+    metrics = [{"name": f"{name}/accuracy", "reference": 0.5, "guard": 0.1} for name in NAMES[:1]]
+    small = small_study(metrics=metrics)
+    study = Study.create(small.spec, small.runs)
+    warning = "warning: support/accuracy: even the untuned baseline breaks this guard: its value is 0.2, the limit 0.4"
+    for again in (study, Study.open(study.folder)):
+        where = console(terminal=terminal)
+        with Display(again, slots=1, console=where) as display:
+            assert (warning in said(where)) == (again is not study)
+            run(again, display, lambda name: 0.2)
+        assert said(where).count(warning) == 1
+
+
 def test_a_resumed_study_shows_what_it_had(study: Study) -> None:
     with Display(study, slots=1, console=console(terminal=False)) as display:
         run(study, display, lambda name: 0.2)

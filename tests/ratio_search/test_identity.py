@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,32 @@ def test_an_identity_joins_the_study_file_and_the_data(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"instruction": "i", "output": "other"}\n')
     (line,) = differences(before, identity_of(spec, Manifest.of(spec)))
     assert line.startswith("data.b.train: was ['")
+
+
+def test_an_identity_follows_a_users_own_function(tmp_path: Path) -> None:
+    for name in ("a", "b", "test"):
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"instruction": "{name}", "output": "o"}}\n')
+    judge = tmp_path / "identity_judge.py"
+    judge.write_text("def length(generated): return [len(text) for text in generated]\n")
+
+    def identity(*functions: str) -> dict[str, Any]:
+        own = [{"name": f"a/{f}", "goal": "minimize", "scale": 1, "function": f"identity_judge:{f}"} for f in functions]
+        spec = StudySpec.parse(
+            json.dumps(
+                {
+                    "name": "small",
+                    "domains": {"a": {"train": "a.jsonl", "test": "test.jsonl"}, "b": {"train": "b.jsonl"}},
+                    "objective": {"kind": "hf"},
+                    "metrics": [{"name": "a/perplexity"}, *own],
+                }
+            ),
+            tmp_path,
+        )
+        return identity_of(spec, Manifest.of(spec))
+
+    before = identity("length")
+    assert "functions" not in identity()
+    assert before["functions"]["a/length"]["path"] == "identity_judge:length"
+    judge.write_text("def length(generated): return [len(text) + 1 for text in generated]\n")
+    (line,) = differences(before, identity("length"))
+    assert line.startswith("functions.a/length.source: was '")

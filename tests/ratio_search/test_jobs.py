@@ -8,6 +8,7 @@ from objectives.mixture import Mixture
 from ratio_search.jobs import Jobs
 from ratio_search.past_runs import PastRun
 from ratio_search.record import JobState
+from ratio_search.rerun import FIRST_REPLICATE, Rerun
 from ratio_search.sampler.strategy import Proposal
 from ratio_search.trial import ATTEMPT, FAILURE, MEASUREMENT
 from tests.ratio_search.trials import trial as record_of
@@ -122,3 +123,23 @@ def test_closed_jobs_are_complete_or_failed_and_no_longer_open(jobs: Jobs) -> No
     assert jobs.records(JobState.COMPLETE) == [complete]
     assert jobs.records(JobState.COMPLETE, JobState.FAILED) == [complete, failed]
     assert jobs.count(JobState.COMPLETE) == jobs.count(JobState.FAILED) == 1
+
+
+def test_confirming_runs_lie_beside_the_reference_and_neither_sees_the_other() -> None:
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(study_name="small/reference", storage=storage)
+    references, confirmations = (
+        Jobs(study, storage, kind, ["a", "b"]) for kind in (JobKind.BASELINE, JobKind.CONFIRMATION)
+    )
+    reference = references.add(lambda trial: None, 7)
+    rerun = Rerun(mixture=HALVES, hyperparameters={"rate": 1e-4}, replicate=2, split="0123")
+    job, untuned = confirmations.repeat(rerun, 7), confirmations.repeat(Rerun(mixture=None, replicate=0, split="0"), 7)
+    assert [job.id, untuned.id] == ["confirmation-0001", "confirmation-0002"]
+    assert (job.kind, job.mixture, job.hyperparameters) == (JobKind.CONFIRMATION, HALVES, {"rate": 1e-4})
+    assert (job.seeds, untuned.mixture) == (Seeds.of(7, FIRST_REPLICATE + 2), None)
+    assert [record.job for record in references.records()] == [reference]
+    again = Jobs(study, storage, JobKind.CONFIRMATION, ["b", "a"]).records()
+    assert [record.job.id for record in again] == [job.id, untuned.id]
+    assert again[0].job.mixture is not None and again[0].job.mixture.names == ("b", "a")
+    assert rerun.same(again[0])
+    assert (references.open(job.id), references.count(), confirmations.count()) == (None, 1, 2)

@@ -21,7 +21,7 @@ from ratio_search.errors import SpecError
 from ratio_search.mix import Order, manifest_file, mix, shards
 from ratio_search.recipe import Expected, Ingredient, Recipe
 from ratio_search.spec import StudySpec
-from ratio_search.study_file import read
+from ratio_search.yaml_file import read
 
 SHARES = {"support": 0.5, "legal": 0.2, "manuals": 0.3}
 EPOCHS = {"support": 1.0, "legal": 0.6, "manuals": 1.8}

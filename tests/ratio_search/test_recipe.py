@@ -12,9 +12,10 @@ import yaml
 
 from objectives.mixture import Mixture
 from ratio_search.errors import NothingToRecommend, StudyError
-from ratio_search.recipe import FORMATS, Recipe
+from ratio_search.recipe import FORMATS, Recipe, listed
 from ratio_search.runner import SerialRunner
 from ratio_search.search import Search
+from ratio_search.selection import Selection
 from ratio_search.study import Study
 
 
@@ -52,10 +53,28 @@ def test_it_holds_the_recommended_mixture_and_where_it_comes_from(study: Study, 
     assert recipe.mixture == advice.mixture
     assert math.fsum(recipe.shares.values()) == 1.0
     assert recipe.trial == advice.record.job.id
-    assert recipe.basis == advice.basis
+    assert recipe.basis.startswith(f"{advice.basis}; not confirmed by fresh fine-tunes, as `ratio-search confirm ")
+    assert recipe.confirmation is None
     assert recipe.study == "small"
     assert len(recipe.identity) == 16
     assert recipe.seeds == advice.record.job.seeds
+
+
+def test_it_can_be_of_another_mixture_that_was_asked_for(study: Study, recipe: Recipe) -> None:
+    [advice] = study.select(Selection.parse("best:manuals/accuracy"))
+    found = Recipe.of(study, study.folder.path / "mine.json", advice)
+    assert (found.mixture, found.selection) == (advice.mixture, "best:manuals/accuracy")
+    assert found.basis.startswith(advice.basis)
+    assert found.shares["manuals"] > recipe.shares["manuals"]
+    assert found.score["balanced"] == found.expected["manuals/accuracy"].gain
+    assert recipe.selection == "balanced"
+
+
+def test_several_are_one_list(study: Study, recipe: Recipe) -> None:
+    [advice] = study.select(Selection.parse("trial:1"))
+    recipes = [recipe, Recipe.of(study, study.folder.path / "mine.json", advice)]
+    plain = [recipe.to_json() for recipe in recipes]
+    assert (json.loads(listed(recipes, "json")), yaml.safe_load(listed(recipes, "yaml"))) == (plain, plain)
 
 
 def test_each_metric_has_value_interval_gain_reference_and_limit(recipe: Recipe) -> None:

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,11 @@ def finished(study: Study) -> Study:
     return study
 
 
+def saved(recipe: Recipe, study: Study) -> Path:
+    recipe.save(study.folder.recipe_file)
+    return study.folder.recipe_file
+
+
 class TestComparison:
     def test_every_metric_of_baseline_anchors_and_recommendation(self, study: Study) -> None:
         recipe = Recipe.of(study, study.folder.recipe_file)
@@ -73,6 +79,25 @@ class TestComparison:
         shown = text(report.comparison(study, Recipe.of(study, study.folder.recipe_file)))
         line = next(line for line in shown.splitlines() if "guards broken" in line)
         assert line.replace("│", " ").split() == ["guards", "broken", "2", "none", "none", "none"]
+
+    def test_targets_are_shown_where_there_are_any(self, small_study: Any) -> None:
+        metrics = [{"name": "support/accuracy", "target": 0.95}, {"name": "legal/accuracy"}]
+        small = small_study(metrics=metrics, balance={"kind": "target"}, search={"trials": 4})
+        study = finished(Study.create(small.spec, small.runs))
+        recipe = Recipe.of(study, study.folder.recipe_file)
+        line = next(line for line in text(report.comparison(study, recipe)).splitlines() if "targets missed" in line)
+        assert line.replace("│", " ").split() == ["targets", "missed", "1", "1", "1", "1"]
+        shown = text(report.expectations(recipe))
+        assert "is reached" in shown
+        line = next(line for line in shown.splitlines() if "support/accuracy" in line)
+        assert "0.9500" in line and "%" in line
+        assert recipe.expected["support/accuracy"].target == 0.95
+        assert recipe.expected["legal/accuracy"].reaches is None
+        assert recipe.score["missed"]["support/accuracy"] == 0.95 - recipe.expected["support/accuracy"].value
+        assert recipe.score["targets_reached"] == recipe.expected["support/accuracy"].reaches
+        rows = report.trial_rows(study)
+        assert all(row["support/accuracy/missed"] == 0.95 - row["support/accuracy"] for row in rows)
+        assert Recipe.load(saved(recipe, study)).score == recipe.score
 
     def test_no_word_of_a_users_is_taken_for_markup(self, small_study: Any) -> None:
         metrics = [{"name": "support/[/red]", "goal": "maximize", "scale": 1, "weight": 0}, {"name": "legal/accuracy"}]

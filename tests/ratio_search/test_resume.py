@@ -19,9 +19,9 @@ from ratio_search.study import Study
 KILLED_DRIVER = Path(__file__).parent / "killed_driver.py"
 
 
-def kill(folder: Path, runner: str, moment: Moment, count: int) -> str:
+def kill(folder: Path, runner: str, moment: Moment, count: int, *what: str) -> str:
     """Runs a driver until it kills itself; the job that it was at."""
-    command = [sys.executable, str(KILLED_DRIVER), str(folder), runner, moment, str(count)]
+    command = [sys.executable, str(KILLED_DRIVER), str(folder), runner, moment, str(count), *what]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert f"killed at {moment}" in done.stdout

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,47 @@ import pytest
 
 from objectives.attempt import Attempt, Failure, FailureKind
 from objectives.backends import Blueprint, Resources
-from objectives.base import Job, JobKind, Measurement, Progress, Seeds
+from objectives.backends.backend import Backend
+from objectives.base import Context, Job, JobKind, Measurement, Objective, Progress, Seeds
+from objectives.data import DEFAULT_POLICY, DataPolicy
+from objectives.domain import Domain
+from objectives.errors import DeviceError
 from objectives.mixture import Mixture
+from objectives.scorer import Metric
 from ratio_search.errors import RunnerError
-from ratio_search.runner import RayRunner, Report, Runner, SerialRunner
+from ratio_search.runner import RayRunner, Report, Runner, SerialRunner, _places
 from ratio_search.spec import StudySpec
+
+
+class Broken(Backend):
+    """An objective whose first worker finds its device broken, in every attempt; later workers find it mended."""
+
+    marks: Path
+
+    def produces(self, labelled: Mapping[str, bool]) -> None:
+        return None
+
+    def build(
+        self,
+        domains: Sequence[Domain],
+        root: Path,
+        policy: DataPolicy = DEFAULT_POLICY,
+        metrics: Sequence[Metric] = (),
+    ) -> Objective:
+        mended = any(self.marks.glob("worker-*"))
+        (self.marks / f"worker-{os.getpid()}").touch()
+        return OnDevice(mended)
+
+
+class OnDevice:
+    def __init__(self, mended: bool) -> None:
+        self.mended = mended
+
+    def run(self, job: Job, context: Context) -> Iterator[Progress | Measurement]:
+        if not self.mended:
+            raise DeviceError("the GPU failed")
+        yield Measurement.of_numbers({"support/f1": 0.5})
+
 
 MIXTURE = Mixture.of({"support": 0.5, "legal": 0.3, "manuals": 0.2})
 
@@ -138,11 +175,30 @@ class TestRayRunner(RunnerContract):
                 assert isinstance(drain_last(runner)[-1].event, Measurement)
         assert parents[0] == parents[1]
 
+    def test_a_worker_whose_device_failed_is_replaced(self, small_study: Any, tmp_path: Path) -> None:
+        spec: StudySpec = small_study().spec
+        broken = Broken(kind="broken", marks=tmp_path)
+        blueprint = Blueprint(backend=broken, domains=spec.domains, root=spec.root)
+        with self.runner(blueprint, slots=1) as runner:
+            first, second = (drain(runner, [attempt(tmp_path, i)])[-1].event for i in range(2))
+        assert isinstance(first, Failure)
+        assert (first.kind, first.message) == (FailureKind.INFRASTRUCTURE, "the GPU failed")
+        assert isinstance(second, Measurement)
+        workers = [mark.name for mark in tmp_path.glob("worker-*")]
+        assert len(workers) == 2, workers
+
+    @pytest.mark.parametrize(
+        ("gpus", "each", "places"),
+        [(2, 0, math.inf), (2, 1, 2), (8, 2, 4), (7, 2, 3), (2, 0.5, 4), (2, 0.6, 2), (1, 1 / 3, 3), (0, 0.1, 0)],
+    )
+    def test_a_part_of_a_gpu_is_that_of_a_single_one(self, gpus: float, each: float, places: float) -> None:
+        assert _places(gpus, each) == places
+
     def test_more_gpus_than_there_are_is_refused_before_anything_starts(self, small_study: Any) -> None:
         spec: StudySpec = small_study().spec
         backend = spec.backend.model_copy(update={"resources": Resources(cpus=1, gpus=64)})
         with (
-            pytest.raises(RunnerError, match="64 GPUs each"),
+            pytest.raises(RunnerError, match="room for 0 trials at a time with 64 each"),
             self.runner(Blueprint(backend=backend, domains=spec.domains, root=spec.root)),
         ):
             pass

@@ -3,8 +3,9 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -20,6 +21,7 @@ from ratio_search.space import Group, SimplexSpace
 from ratio_search.spec import StudySpec
 from ratio_search.study_file import StorageKind
 
+KNOWN = "accuracy, f1, micro_f1, exact_match, token_f1, rouge_l, perplexity, loss, bits_per_byte"
 ROOT = Path("/data")
 DOCUMENT: dict[str, Any] = {
     "name": "support-legal",
@@ -261,12 +263,12 @@ class TestWhatIsRefused:
             (
                 [("metrics.1.name", "legal/perplexty")],
                 "metrics[1].name: 'perplexty' is not a known metric; did you mean 'legal/perplexity'? known are "
-                "accuracy, f1, exact_match, perplexity, loss; a metric of your own must state its goal and scale",
+                f"{KNOWN}; a metric of your own must state its goal and scale",
             ),
             (
                 [("metrics.1", {"name": "legal/bleu", "goal": "maximize"})],
-                "metrics[1].name: 'bleu' is not a known metric; known are accuracy, f1, exact_match, perplexity, "
-                "loss; a metric of your own must state its goal and scale",
+                f"metrics[1].name: 'bleu' is not a known metric; known are {KNOWN}; a metric of your own must state "
+                "its goal and scale",
             ),
             (
                 [("metrics.0.name", "manuals/f1")],
@@ -446,8 +448,8 @@ class TestTrialsThatTheCallerRuns:
         [
             (
                 ("metrics.0.name", "acuracy"),
-                "metrics[0].name: 'acuracy' is not a known metric; did you mean 'accuracy'? known are accuracy, f1, "
-                "exact_match, perplexity, loss; a metric of your own must state its goal and scale",
+                "metrics[0].name: 'acuracy' is not a known metric; did you mean 'accuracy'? known are "
+                f"{KNOWN}; a metric of your own must state its goal and scale",
             ),
             (("metrics.0.name", ""), "metrics[0].name: expected a name, found ''"),
             (("metrics.1.name", "accuracy"), "metrics[1].name: 'accuracy' stands here twice; remove one"),
@@ -495,7 +497,8 @@ class TestWhatTheObjectiveCanMeasure:
             spec().check_produced({"support": False, "legal": False, "general": False})
         assert str(error.value) == (
             "metrics[0].name: 'support/f1' needs a label in every test row of 'support'; "
-            "possible are support/exact_match, support/perplexity"
+            "possible are support/bits_per_byte, support/exact_match, support/loss, support/perplexity, "
+            "support/rouge_l, support/token_f1"
         )
 
     def test_a_metric_that_it_does_not_know(self) -> None:
@@ -504,8 +507,63 @@ class TestWhatTheObjectiveCanMeasure:
             own.check_produced({"support": True, "legal": False, "general": False})
         assert str(error.value) == (
             "metrics[1].name: 'legal/bleu' is nothing that objective 'hf' can measure; "
-            "possible are legal/exact_match, legal/perplexity"
+            "possible are legal/bits_per_byte, legal/exact_match, legal/loss, legal/perplexity, legal/rouge_l, "
+            "legal/token_f1"
         )
+
+    def test_test_only_domains_are_watched_by_metrics_of_text_too(self) -> None:
+        found = spec(("metrics.2", {"name": "general/token_f1", "guard": 0.02}))
+        found.check_produced({"support": True, "legal": False, "general": False})
+        assert (found.metrics[2].weight, found.metrics[2].guard) == (0, 0.02)
+
+
+class TestOwnFunction:
+    STATED: ClassVar[dict[str, Any]] = {
+        "name": "legal/share",
+        "function": "spec_judges:share",
+        "goal": "maximize",
+        "scale": 1,
+    }
+
+    def judged_by(self, root: Path, text: str, **changes: Any) -> StudySpec:
+        (root / "spec_judges.py").write_text(text)
+        return StudySpec.parse(edited(("metrics.-", {**self.STATED, **changes})), root)
+
+    @pytest.fixture(autouse=True)
+    def forgotten(self) -> Iterator[None]:
+        yield
+        sys.modules.pop("spec_judges", None)
+
+    def test_reaches_the_worker_by_its_import_path(self, tmp_path: Path) -> None:
+        found = self.judged_by(tmp_path, "def share(generated): return 1.0\n")
+        found.check_produced({"support": True, "legal": False, "general": False})
+        metric = found.blueprint.metrics[-1]
+        assert (metric.name, metric.function) == ("legal/share", "spec_judges:share")
+        assert (metric.goal, metric.comparison, metric.upper) == (Goal.MAXIMIZE, Comparison.DIFFERENCE, None)
+        assert spec().metrics[0].function is None
+
+    @pytest.mark.parametrize("missing", ["goal", "scale"])
+    def test_states_its_goal_and_scale(self, missing: str) -> None:
+        stated = {key: value for key, value in self.STATED.items() if key != missing}
+        assert "metrics[3].name: 'share' is not a known metric" in refusal(("metrics.-", stated))
+
+    def test_must_not_have_the_name_of_a_known_metric(self) -> None:
+        assert refusal(("metrics.-", {**self.STATED, "name": "legal/rouge_l"})) == (
+            "metrics[3].function: 'rouge_l' is measured without a function; remove it, or give this metric another name"
+        )
+
+    def test_that_cannot_be_used_is_named_with_its_place(self, tmp_path: Path) -> None:
+        found = self.judged_by(tmp_path, "def other(generated): return 1.0\n")
+        with pytest.raises(SpecError, match=r"metrics\[3\]\.function: 'spec_judges:share': .* has no function 'share'"):
+            found.check_produced({"support": True, "legal": False, "general": False})
+
+    def test_needs_an_objective_that_has_answers(self, tmp_path: Path) -> None:
+        found = StudySpec.parse(
+            edited(("metrics.-", self.STATED), ("objective", {"kind": "command", "argv": ["true"], "rows": 5})),
+            tmp_path,
+        )
+        with pytest.raises(SpecError, match=r"metrics\[3\]\.function: objective 'command' reports all of its metrics"):
+            found.check_produced({"support": True, "legal": False, "general": False})
 
 
 class TestBaseModel:
@@ -599,6 +657,8 @@ class TestIdentityAndPolicy:
             [("balance.mean", 0.05)],
             [("metrics.0.weight", 3)],
             [("metrics.0.guard", 0.1)],
+            [("metrics.2.confidence", 0.9)],
+            [("balance.kind", "target"), ("metrics.0.target", 0.9)],
             [("metrics.0.reference", 0.5)],
             [("metrics.0.scale", 2)],
             [("domains.support.share", [0.1, 0.8])],
@@ -641,3 +701,27 @@ class TestIdentityAndPolicy:
         identity, policy = set(found.identity["objective"]), set(found.policy["objective"])
         assert identity | policy == set(type(found.backend).model_fields)
         assert not identity & policy
+
+
+def test_on_final_test_and_final_files_are_exchanged() -> None:
+    domains = {
+        "a": {"train": "a.jsonl", "test": "a.test.jsonl", "final": "a.final.jsonl"},
+        "b": {"train": "b.jsonl", "test": "b.test.jsonl", "final": ["b.1.jsonl", "b.2.jsonl"]},
+        "untested": {"train": "c.jsonl"},
+    }
+    document = {
+        "name": "finals",
+        "domains": domains,
+        "objective": {"kind": "command", "argv": ["train"], "rows": 10},
+        "metrics": [{"name": "a/accuracy"}],
+    }
+    root = Path("/data")
+    spec = StudySpec.parse(yaml.safe_dump(document), root)
+    found = spec.on_final()
+    assert [domain.test for domain in found.domains] == [domain.final for domain in spec.domains]
+    assert [domain.final for domain in found.domains] == [domain.test for domain in spec.domains]
+    assert found.on_final() == spec
+    assert found.blueprint.domains == found.domains
+    del domains["a"]["final"], domains["b"]["final"]
+    with pytest.raises(SpecError, match=r"no final files for a, b; add domains\.a\.final"):
+        StudySpec.parse(yaml.safe_dump(document), root).on_final()

@@ -159,6 +159,23 @@ class TestDatabase:
             folder.storage()
 
 
+class TestSelectedFile:
+    def test_the_recommended_mixture_has_the_file_that_a_study_ends_with(self, tmp_path: Path) -> None:
+        folder = StudyFolder(tmp_path)
+        assert folder.selected_file("balanced") == folder.recipe_file
+
+    def test_others_are_named_by_what_was_asked_for(self, tmp_path: Path) -> None:
+        found = StudyFolder(tmp_path).selected_file("weights:support/f1=3,legal=0.5")
+        assert found == tmp_path / "recipe-weights-support-f1-3-legal-0.5.json"
+
+    @pytest.mark.parametrize("selection", ["best:genauigkeit \u00fc", "best:../../x y", f"best:{'x' * 300}"])
+    def test_what_makes_no_name_has_one_of_its_own_in_the_folder(self, tmp_path: Path, selection: str) -> None:
+        found, other = (StudyFolder(tmp_path).selected_file(text) for text in (selection, f"{selection}!"))
+        assert found.parent == other.parent == tmp_path
+        assert found != other
+        found.touch()
+
+
 class TestFinding:
     def test_studies_are_listed_by_name_and_nothing_else_is(self, tmp_path: Path) -> None:
         for name in ("b", "a", ".c.4711.partial"):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from objectives.data import DEFAULT_POLICY, Action, Finding
 from ratio_search.errors import SpecError
-from ratio_search.study_file import NAME, AuditSection, StudyFile, parse, read
+from ratio_search.study_file import NAME, AuditSection, StudyFile, parse
 
 DOCUMENT: dict[str, Any] = {
     "name": "support-legal",
@@ -161,11 +160,28 @@ class TestWhatIsRefused:
             ("metrics.0.weight", ".nan", "metrics[0].weight: expected a finite number, found nan"),
             ("metrics.0.scale", "0", "metrics[0].scale: expected a number above 0, found 0"),
             ("metrics.0.guard", "-0.1", "metrics[0].guard: expected a number of at least 0, found -0.1"),
-            ("metrics.0.reference", "-.inf", "metrics[0].reference: expected a finite number, found -inf"),
+            (
+                "metrics.0.reference",
+                "-.inf",
+                "metrics[0].reference: expected a finite number, or a confirmed recipe's file, found -inf",
+            ),
+            (
+                "metrics.0.reference",
+                "[1]",
+                "metrics[0].reference: expected a finite number, or a confirmed recipe's file, found [1]",
+            ),
+            (
+                "metrics.0.reference",
+                "' '",
+                "metrics[0].reference: expected a number, or a confirmed recipe's file, found ' '",
+            ),
+            ("metrics.0.target", "high", "metrics[0].target: expected a number, found 'high'"),
+            ("metrics.0.confidence", "0.4", "metrics[0].confidence: expected a number of at least 0.5, found 0.4"),
+            ("metrics.0.confidence", "1", "metrics[0].confidence: expected a number below 1, found 1"),
             ("current.legal", "half", "current.legal: expected a number, found 'half'"),
             ("current.legal", "-0.5", "current.legal: expected a number of at least 0, found -0.5"),
             ("baseline", "maybe", "baseline: expected true or false, found 'maybe'"),
-            ("balance.kind", "best", "balance.kind: expected 'worst', 'weighted' or 'pareto', found 'best'"),
+            ("balance.kind", "best", "balance.kind: expected 'worst', 'weighted', 'target' or 'pareto', found 'best'"),
             ("balance.mean", "-1", "balance.mean: expected a number of at least 0, found -1"),
             ("search.trials", "-1", "search.trials: expected a number of at least 1, found -1"),
             ("search.trials", "1.5", "search.trials: expected a whole number, found 1.5"),
@@ -251,41 +267,7 @@ class TestWhatIsRefused:
         ]
 
 
-class TestWhatIsNotYaml:
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            ("", "expected keys such as name, domains, objective and metrics, found nothing"),
-            ("- a\n", "expected keys such as name, domains, objective and metrics, found ['a']"),
-            ("name: a: b\n", "line 1, column 8: not YAML: mapping values are not allowed here"),
-            ("name:\n\tx: 1\n", r"line 2, column 1: not YAML: found character '\t' that cannot start any token"),
-            ("name: *nope\n", "line 1, column 7: not YAML: found undefined alias 'nope'"),
-            ("name: s\nname: t\n", "line 2: the key 'name' stands twice here; remove one"),
-            ("domains:\n  a: {}\n  b: {}\n  a: {}\n", "line 4: the key 'a' stands twice here; remove one"),
-            ("domains:\n  no: {}\n", "line 2: keys must be text, found 'no'; put it in quotes"),
-            ("1: a\n", "line 1: keys must be text, found '1'; put it in quotes"),
-            ("null: a\n", "line 1: keys must be text, found 'null'; put it in quotes"),
-            ("? [a, b]\n: 1\n", "line 1: keys must be text, found a list or keys with values; put it in quotes"),
-            ("name: !!bool x\n", "not YAML that can be read: KeyError: 'x'"),
-        ],
-    )
-    def test_the_place_is_named(self, text: str, message: str) -> None:
-        assert refusal(text) == message
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "name: !!python/object/apply:pathlib.Path.touch [{file}]\n",
-            "!!python/object/apply:pathlib.Path.touch [{file}]\n",
-            "name: !!python/name:os.system ''\n",
-            "name: !!python/object/new:os.system [touch {file}]\n",
-        ],
-    )
-    def test_no_python_object_is_made(self, text: str, tmp_path: Path) -> None:
-        made = tmp_path / "made"
-        assert "could not determine a constructor for the tag" in refusal(text.replace("{file}", str(made)))
-        assert not made.exists()
-
+class TestWhatIsShown:
     def test_a_name_that_unfolds_into_gigabytes_is_shown_short(self) -> None:
         lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
         lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
@@ -294,30 +276,6 @@ class TestWhatIsNotYaml:
 
     def test_a_value_that_contains_itself(self) -> None:
         assert "search.trials: expected a whole number, found {'trials': {" in refusal("search: &s {trials: *s}\n")
-
-    def test_nesting_without_end(self) -> None:
-        assert "not YAML" in refusal("[" * 1500)
-
-
-class TestReading:
-    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
-        with pytest.raises(SpecError, match=r"study\.yaml: cannot be read \(No such file or directory\); expected a"):
-            read(tmp_path / "study.yaml")
-
-    def test_a_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(SpecError, match=r"cannot be read \(Is a directory\); expected a study file"):
-            read(tmp_path)
-
-    def test_invalid_utf_8(self, tmp_path: Path) -> None:
-        file = tmp_path / "study.yaml"
-        file.write_bytes(b"name: caf\xe9\n")
-        with pytest.raises(SpecError, match=r"study\.yaml: not valid UTF-8 \(byte 10 is 0xe9\); save it as UTF-8"):
-            read(file)
-
-    def test_what_windows_puts_before_utf_8_is_no_part_of_the_text(self, tmp_path: Path) -> None:
-        file = tmp_path / "study.yaml"
-        file.write_bytes(b"\xef\xbb\xbf" + TEXT.encode())
-        assert parse(read(file)) == parse(TEXT)
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)

@@ -15,6 +15,7 @@ from objectives.base import Objective
 from objectives.data import DEFAULT_POLICY, DataPolicy, Format
 from objectives.domain import Domain
 from objectives.errors import OptionsError
+from objectives.scorer import Metric
 
 __all__ = ["CommandBackend"]
 
@@ -78,7 +79,13 @@ class CommandBackend(Backend):
             )
         return (found, *others)
 
-    def build(self, domains: Sequence[Domain], root: Path, policy: DataPolicy = DEFAULT_POLICY) -> Objective:
+    def build(
+        self,
+        domains: Sequence[Domain],
+        root: Path,
+        policy: DataPolicy = DEFAULT_POLICY,
+        metrics: Sequence[Metric] = (),
+    ) -> Objective:
         """Looks through the training rows.
 
         Raises:

@@ -19,6 +19,7 @@ from objectives.data import DEFAULT_POLICY, Capacity, DataPolicy
 from objectives.domain import Domain
 from objectives.errors import OptionsError
 from objectives.metrics import KINDS
+from objectives.scorer import Metric
 
 __all__ = ["HfBackend", "LoraOptions", "Method"]
 
@@ -72,6 +73,8 @@ class HfBackend(Backend):
         lora: the adapter, when one is trained.
         max_length: most tokens of a row. A longer one loses tokens from the middle of its prompt, down to
             half of `max_length`, and then from the end of its output.
+        max_new_tokens: most tokens of an answer in words, where a metric judges such; None for twice the longest
+            expected answer of the test set, but no more than half of `max_length`.
         eval_batch_tokens: most tokens of an evaluation batch, padding counted.
         checkpoint_every: steps between two checkpoints; None for none, but one when cancelled.
         threads: CPU threads of one job.
@@ -98,6 +101,8 @@ class HfBackend(Backend):
         }
     )
 
+    ANSWERS: ClassVar[bool] = True
+
     kind: Literal["hf"]
     base_model: str = Field(default=TINY, min_length=1)
     method: Method = Method.LORA
@@ -109,6 +114,7 @@ class HfBackend(Backend):
     weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     lora: LoraOptions = LoraOptions()
     max_length: int = Field(default=512, ge=8)
+    max_new_tokens: int | None = Field(default=None, ge=1)
     eval_batch_tokens: int = Field(default=4096, ge=1)
     checkpoint_every: int | None = Field(default=None, ge=1)
     threads: int = Field(default=1, ge=1)
@@ -119,6 +125,10 @@ class HfBackend(Backend):
             raise ValueError(f"warmup_steps ({self.warmup_steps}) must be less than steps ({self.steps})")
         if self.method is Method.FULL and self.lora != LoraOptions():
             raise ValueError("lora describes an adapter, but method: full trains none; remove one of the two")
+        if self.max_new_tokens is not None and self.max_new_tokens > self.max_length // 2:
+            raise ValueError(
+                f"max_new_tokens ({self.max_new_tokens}) must leave half of max_length ({self.max_length}) to a prompt"
+            )
         if self.resources.gpus > 1:
             raise ValueError(f"one job uses at most one GPU, found resources.gpus: {self.resources.gpus:g}")
         return self
@@ -148,12 +158,15 @@ class HfBackend(Backend):
         return data
 
     def produces(self, labelled: Mapping[str, bool]) -> frozenset[str]:
-        """Perplexity and exact match everywhere, accuracy and F1 where every test row has a label."""
+        """All metrics that are known, but for those of labels where a test row has none.
+
+        Those of answers are reported where they are asked for: it takes time to write answers.
+        """
         return frozenset(
             f"{domain}/{metric}"
             for domain, every in labelled.items()
-            for metric in ("perplexity", "exact_match", "accuracy", "f1")
-            if every or not KINDS[metric].needs_labels
+            for metric, kind in KINDS.items()
+            if every or not kind.needs_labels
         )
 
     def capacity(self, root: Path) -> Capacity:
@@ -208,7 +221,9 @@ class HfBackend(Backend):
         return folder
 
     def fingerprint(self, root: Path) -> dict[str, str]:
-        """The prompt template's rule, and the base model's content unless it is the hub that keeps it.
+        """The prompt template's rule, the base model's content, and whether a GPU computes, which is less precise.
+
+        The content of a model on the hub is the hub's affair.
 
         Raises:
             OptionsError: the base model is a path, and there is no model.
@@ -218,9 +233,17 @@ class HfBackend(Backend):
             found["base_model"] = digest(base_rows(), TinyRecipe())
         elif (folder := self.base_folder(root)) is not None:
             found["base_model"] = folder_digest(folder)
+        if self.resources.gpus:
+            found["device"] = "gpu"
         return found
 
-    def build(self, domains: Sequence[Domain], root: Path, policy: DataPolicy = DEFAULT_POLICY) -> Objective:
+    def build(
+        self,
+        domains: Sequence[Domain],
+        root: Path,
+        policy: DataPolicy = DEFAULT_POLICY,
+        metrics: Sequence[Metric] = (),
+    ) -> Objective:
         """Looks through the rows and loads the base model, making the tiny one if it is the first time.
 
         Raises:
@@ -229,4 +252,4 @@ class HfBackend(Backend):
         """
         from objectives.backends.hf.assembly import assemble
 
-        return assemble(self, domains, root, policy)
+        return assemble(self, domains, root, policy, metrics)

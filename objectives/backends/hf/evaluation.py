@@ -15,7 +15,7 @@ from objectives.backends.hf.labels import Labels, Question
 from objectives.backends.hf.learner import Batch, Learner
 from objectives.base import Estimate
 from objectives.errors import ObjectiveError
-from objectives.metrics import macro_f1, perplexity, rate
+from objectives.metrics import accuracy, bits_per_byte, loss, macro_f1, micro_f1, perplexity, rate
 
 MAX_LOSS = 300.0
 """Nats per token from which a perplexity is no use: its square, for the standard error, is near a float's end."""
@@ -43,6 +43,7 @@ class TestSet:
     Attributes:
         domain: its name.
         rows: at least one.
+        sizes: UTF-8 bytes of each row's response, without what ends it, (n_rows,), at least one in all.
         truth: the rows' labels; empty when the domain is not judged by labels.
         labels: the classes; None when the domain is not judged by labels.
     """
@@ -51,6 +52,7 @@ class TestSet:
 
     domain: str
     rows: Encoded
+    sizes: NDArray[np.int64]
     truth: tuple[str, ...] = ()
     labels: Labels | None = None
 
@@ -127,12 +129,17 @@ class Evaluation:
                     f"the loss on the test rows of {test.domain!r} is {mean:g} per token, so the model has "
                     "diverged; lower objective.learning_rate"
                 )
-            found[f"{test.domain}/perplexity"] = perplexity(scores.nll, tokens)
-            found[f"{test.domain}/exact_match"] = rate(scores.exact)
+            of_test: dict[str, Estimate] = {
+                "perplexity": perplexity(scores.nll, tokens),
+                "loss": loss(scores.nll, tokens),
+                "bits_per_byte": bits_per_byte(scores.nll, test.sizes),
+                "exact_match": rate(scores.exact),
+            }
             if test.labels is not None:
-                hits = np.array([a == b for a, b in zip(test.truth, scores.predicted, strict=True)])
-                found[f"{test.domain}/accuracy"] = rate(hits)
-                found[f"{test.domain}/f1"] = macro_f1(test.truth, scores.predicted, rng)
+                of_test["accuracy"] = accuracy(test.truth, scores.predicted)
+                of_test["f1"] = macro_f1(test.truth, scores.predicted, rng)
+                of_test["micro_f1"] = micro_f1(test.truth, scores.predicted)
+            found |= {f"{test.domain}/{metric}": estimate for metric, estimate in of_test.items()}
         return found
 
     def _batches(self) -> Iterator[list[tuple[int, int]]]:

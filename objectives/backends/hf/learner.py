@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import GenerationConfig
 from transformers.utils import logging as transformers_logging
 
 Tokens = NDArray[np.int32]
@@ -149,6 +150,36 @@ class Learner:
             self._scored = None
         logits: Tensor = output.logits
         return logits.float()
+
+    def written(self, prompts: Sequence[Tokens], most: int, ends: Collection[int]) -> list[list[int]]:
+        """What the model writes after each prompt, always the likeliest token next; some may follow after an end.
+
+        Args:
+            prompts: tokens of each, at least one.
+            most: tokens of an answer at most.
+            ends: tokens that end an answer.
+        """
+        width = max(map(len, prompts))
+        inputs = np.zeros((len(prompts), width), dtype=np.int64)
+        real = np.zeros((len(prompts), width), dtype=np.int64)
+        for i, prompt in enumerate(prompts):
+            inputs[i, width - len(prompt) :], real[i, width - len(prompt) :] = prompt, 1
+        # In place of the model's own wishes, such as a temperature or a penalty on repeats.
+        greedy = GenerationConfig(
+            max_new_tokens=most, do_sample=False, eos_token_id=sorted(ends), pad_token_id=min(ends, default=0)
+        )
+        usual, self.model.generation_config = self.model.generation_config, greedy
+        self.model.eval()
+        try:
+            with torch.no_grad(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast):
+                found: Tensor = self.model.generate(
+                    input_ids=torch.from_numpy(inputs).to(self.device),
+                    attention_mask=torch.from_numpy(real).to(self.device),
+                )
+        finally:
+            self.model.generation_config = usual
+        answers: list[list[int]] = found[:, width:].tolist()
+        return answers
 
     def _select(self, _head: torch.nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return arguments if self._scored is None else (arguments[0][self._scored],)

@@ -51,7 +51,11 @@ class Placement:
                 "no GPU in this process; set it to 0, or install a torch that fits the machine's driver"
             )
         torch.set_float32_matmul_precision("high")
-        half, frozen = torch.cuda.is_bf16_supported(), settings.method is Method.LORA
+        if settings.resources.gpus < 1:
+            # Whoever takes more than its part fails itself, and not the others on the same GPU.
+            torch.cuda.set_per_process_memory_fraction(settings.resources.gpus)
+        half = torch.cuda.is_bf16_supported(including_emulation=False)
+        frozen = settings.method is Method.LORA
         return cls(
             device=torch.device("cuda"),
             dtype=torch.bfloat16 if half and frozen else torch.float32,
@@ -217,5 +221,7 @@ def keeps_prompts(learner: Learner) -> bool:
     whole = scores(cached=False)
     try:
         return bool((scores(cached=True) - whole).abs().max() < learner.rounding * whole.abs().max())
+    except torch.OutOfMemoryError:
+        raise
     except Exception:  # whatever the model's own code makes of a cache that is not its own
         return False

@@ -16,9 +16,11 @@ from objectives.backends.hf.encoding import Encoded, EncodedSet
 from objectives.backends.hf.evaluation import Evaluation, Reading, TestSet
 from objectives.backends.hf.learner import Learner
 from objectives.backends.hf.training import Schedule, Training
+from objectives.backends.hf.writing import Exam, Writing
 from objectives.base import Context, Job, Measurement, Progress
 from objectives.data import Blend, Corpus
-from objectives.errors import Cancelled, ObjectiveError
+from objectives.errors import Cancelled, DeviceError, ObjectiveError
+from objectives.metrics import ANSWERS, write_answers
 
 REPORT_SECONDS = 0.5
 """Least time between two reports of progress."""
@@ -39,6 +41,7 @@ class HfObjective:
         corpus: Corpus,
         train: Mapping[str, EncodedSet],
         tests: Sequence[TestSet],
+        exams: Sequence[Exam],
         reading: Reading,
     ) -> None:
         """Takes what all jobs share; `HfBackend.build` makes it.
@@ -49,6 +52,7 @@ class HfObjective:
             corpus: the study's data.
             train: domain to its training rows as tokens.
             tests: the domains' test rows.
+            exams: those that are to be answered in words.
             reading: how a job's model is evaluated.
         """
         self._settings = settings
@@ -56,6 +60,7 @@ class HfObjective:
         self._corpus = corpus
         self._train = dict(train)
         self._tests = tuple(tests)
+        self._exams = tuple(exams)
         self._reading = reading
 
     def run(self, job: Job, context: Context) -> Iterator[Progress | Measurement]:
@@ -67,15 +72,19 @@ class HfObjective:
             Cancelled: the context asked for it; a checkpoint has what is needed to go on.
             DataError: the mixture needs rows of a domain that has none.
             ObjectiveError: training diverged, or the GPU's memory is too small.
+            DeviceError: the GPU failed.
         """
         try:
             yield from self._run(job, context)
-        except torch.cuda.OutOfMemoryError as error:
+        except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise ObjectiveError(
                 f"the GPU's memory is too small ({error}); lower objective.micro_batch_size, "
                 "objective.eval_batch_tokens or objective.max_length"
             ) from error
+        except torch.AcceleratorError as error:
+            # From now on everything on that GPU fails in this process.
+            raise DeviceError(f"the GPU failed: {error}") from error
 
     def _run(self, job: Job, context: Context) -> Iterator[Progress | Measurement]:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -90,15 +99,22 @@ class HfObjective:
             yield from self._fit(training, checkpoint, context)
         trained = time.perf_counter()
         evaluation = Evaluation(learner, self._tests, self._reading)
-        yield from self._evaluate(evaluation, training, checkpoint, context)
-        evaluated = time.perf_counter()
+        yield from self._watched(_notes("evaluated", evaluation), training, checkpoint, context)
         # One generator for all mixtures: the luck of F1's resamples is then common to them.
         metrics = evaluation.metrics(np.random.default_rng(job.seeds.data))
-        artefact = "adapter" if learner.adapted else "model"
+        writing = self._writing(learner)
+        yield from self._watched(_notes("answered", writing), training, checkpoint, context)
+        evaluated = time.perf_counter()
+        artefacts = {}
         if training is not None:
+            artefact = "adapter" if learner.adapted else "model"
             learner.save(context.folder / artefact)
+            artefacts[artefact] = artefact
+        if self._exams:
+            write_answers(context.folder / ANSWERS, writing.answers())
+            artefacts["answers"] = ANSWERS
         yield Measurement(
-            metrics=metrics,
+            metrics=metrics | writing.metrics(),
             realised=None if tally is None else tally.realised,
             rows={} if tally is None else tally.rows,
             cost={
@@ -108,8 +124,12 @@ class HfObjective:
                 "evaluation_seconds": evaluated - trained,
                 "train_tokens": 0 if training is None else training.tokens,
             },
-            artefacts={} if training is None else {artefact: artefact},
+            artefacts=artefacts,
         )
+
+    def _writing(self, learner: Learner) -> Writing:
+        reading = self._reading
+        return Writing(learner, self._exams, max_length=reading.max_length, batch_tokens=reading.batch_tokens)
 
     def _blend(self, job: Job, rows: int) -> Blend | None:
         if job.mixture is None:
@@ -146,14 +166,14 @@ class HfObjective:
             if pace.due() or training.done:
                 yield self._progress(training, f"loss {loss:.3f}")
 
-    def _evaluate(
-        self, evaluation: Evaluation, training: Training | None, checkpoint: Path, context: Context
+    def _watched(
+        self, notes: Iterator[str], training: Training | None, checkpoint: Path, context: Context
     ) -> Iterator[Progress]:
         pace = _Pace()
-        for done in evaluation.run():
+        for note in notes:
             _stop_if_asked(context, training, checkpoint)
             if pace.due():
-                yield self._progress(training, f"evaluated {done:,} of {evaluation.total:,} rows")
+                yield self._progress(training, note)
 
     def _progress(self, training: Training | None, note: str) -> Progress:
         if training is None:
@@ -173,6 +193,10 @@ class _Pace:
             return False
         self._last = now
         return True
+
+
+def _notes(what: str, under_way: Evaluation | Writing) -> Iterator[str]:
+    return (f"{what} {done:,} of {under_way.total:,} rows" for done in under_way.run())
 
 
 def _stop_if_asked(context: Context, training: Training | None, checkpoint: Path) -> None:

@@ -91,6 +91,16 @@ class Template:
             "prompt cannot be told from its response; expected rows of one turn, or another base model"
         )
 
+    def expected(self, row: Row, tokenizer: Any) -> str:
+        """The response of a row, without what ends it.
+
+        Raises:
+            DataError, OptionsError: as for `texts`.
+        """
+        if not row.messages[-1].calls:
+            return row.output
+        return self.texts(row, tokenizer)[1].removesuffix(self.after)
+
     def _plainly(self, row: Row) -> str:
         """The prompt of a row for a model without a chat template."""
         if row.tools or any(message.calls or message.role is Role.TOOL for message in row.messages):

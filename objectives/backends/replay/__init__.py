@@ -138,7 +138,13 @@ class ReplayBackend(Backend):
         """
         self.fingerprint(root)
 
-    def build(self, domains: Sequence[Domain], root: Path, policy: DataPolicy = DEFAULT_POLICY) -> Objective:
+    def build(
+        self,
+        domains: Sequence[Domain],
+        root: Path,
+        policy: DataPolicy = DEFAULT_POLICY,
+        metrics: Sequence[Metric] = (),
+    ) -> Objective:
         """Reads the table and fits the model.
 
         Raises:

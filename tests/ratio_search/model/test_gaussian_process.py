@@ -8,7 +8,8 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from ratio_search.model.gaussian_process import FIT_AT_MOST, JITTER, Array, GaussianProcess, Prior, _surprise
+from ratio_search.model.gaussian_process import FIT_AT_MOST, JITTER, GaussianProcess, Prior, _surprise
+from ratio_search.model.measurements import Array, Measurements
 
 SEEDS = st.integers(0, 2**32 - 1)
 PRIORS = [Prior(), Prior(spread=None), Prior(slope=(-1.0, 1.0)), Prior(spread=None, slope=(0.0, 1.0))]
@@ -36,8 +37,9 @@ def test_the_gradient_is_that_of_the_surprise(prior: Prior, seed: int) -> None:
     x, y, variance = rng.random((8, 3)), rng.standard_normal(8), rng.choice([0.0, 0.1, 1.0], 8)
     theta = rng.uniform(-1.5, 1.5, length_of(prior, 3))
     shift = np.linspace(-1, 1, x.shape[1])
-    _, gradient = _surprise(theta, x, y, variance, prior, shift)
-    numeric = approx_fprime(theta, lambda at: _surprise(at, x, y, variance, prior, shift)[0], 1e-6)
+    seen = Measurements.of(x, y, variance)
+    _, gradient = _surprise(theta, seen, prior, shift)
+    numeric = approx_fprime(theta, lambda at: _surprise(at, seen, prior, shift)[0], 1e-6)
     assert gradient == pytest.approx(numeric, rel=1e-3, abs=1e-3)
 
 
@@ -48,11 +50,11 @@ class TestPosterior:
         rng = np.random.default_rng(0)
         x, y, variance, at = rng.random((9, 3)), rng.standard_normal(9), rng.random(9) / 10, rng.random((5, 3))
         lengths, signal, noise, mean, spread = np.array([0.3, 0.7, 2.0]), 1.7, 0.05, 0.4, 3.0
-        theta = np.log([*lengths, signal, noise])
-        process = GaussianProcess(x, y, variance, Prior(), theta, (mean, spread))
+        theta, doubt = np.log([*lengths, signal, noise]), np.eye(9)[2]
+        process = GaussianProcess(Measurements.of(x, y, variance), Prior(), theta, (mean, spread), doubt)
         other = GaussianProcessRegressor(
             ConstantKernel(1.0) + ConstantKernel(signal) * Matern(lengths, nu=2.5),
-            alpha=variance / spread**2 + noise + JITTER,
+            alpha=(variance + doubt) / spread**2 + noise + JITTER,
             optimizer=None,
         ).fit(x, (y - mean) / spread)
         expected, covariance = other.predict(at, return_cov=True)
@@ -67,7 +69,7 @@ class TestPosterior:
     def test_the_linear_part_goes_on_outside(self) -> None:
         x = np.linspace(-1, 1, 9)[:, None]
         theta = np.array([0.0, -6.0, -12.0, 2.0])
-        process = GaussianProcess(x, 3 * x[:, 0], np.zeros(9), Prior(slope=(0.0, 1.0)), theta, (0.0, 1.0))
+        process = GaussianProcess(Measurements.of(x, 3 * x[:, 0]), Prior(slope=(0.0, 1.0)), theta, (0.0, 1.0))
         found = process.moments(np.array([[3.0], [4.0]]))
         assert found.mean == pytest.approx([9, 12], abs=0.1)
         assert process.mean(np.array([[3.0], [4.0]])) == pytest.approx(found.mean)
@@ -81,15 +83,15 @@ class TestPosterior:
         rng = np.random.default_rng(seed)
         x, y, variance = rng.random((n, 2)), rng.standard_normal(n), rng.choice([0.0, 0.1, 1.0], n)
         theta, scale = rng.uniform(-2, 1, length_of(prior, 2)), (0.3, 1.5)
-        process = GaussianProcess(x, y, variance, prior, theta, scale)
+        process = GaussianProcess(Measurements.of(x, y, variance), prior, theta, scale)
         for i in range(n):
             rest = np.arange(n) != i
-            without = GaussianProcess(x[rest], y[rest], variance[rest], prior, theta, scale)
+            without = GaussianProcess(Measurements.of(x[rest], y[rest], variance[rest]), prior, theta, scale)
             assert process.residuals[i] == pytest.approx(y[i] - without.mean(x[[i]])[0], abs=1e-6)
 
     def test_the_yardstick_is_the_mean_of_the_others(self) -> None:
         y = np.array([1.0, 4.0, 7.0])
-        process = GaussianProcess.fit(np.eye(3), y, np.zeros(3), Prior())
+        process = GaussianProcess.fit(Measurements.of(np.eye(3), y), Prior())
         assert process.naive == pytest.approx([1 - 5.5, 0.0, 7 - 2.5])
 
 
@@ -101,7 +103,7 @@ class TestFit:
     ) -> None:
         rng = np.random.default_rng(seed)
         x, at = rng.random((30, 6)), rng.random((200, 6))
-        process = GaussianProcess.fit(x, smooth(x), np.zeros(30), prior)
+        process = GaussianProcess.fit(Measurements.of(x, smooth(x)), prior)
         # One length scale for all inputs must learn what does not matter, too.
         assert explained(process) > (0.9 if prior.spread is not None else 0.4)
         wrong = smooth(at) - process.mean(at)
@@ -112,12 +114,12 @@ class TestFit:
         expected = np.array([0.0, 1.5])
         for x, shorter in ((few, 1), (many, 0)):
             y = np.sin(4 * x[:, 0])
-            lengths = GaussianProcess.fit(x, y, np.zeros(len(x)), Prior(), expected).lengths
+            lengths = GaussianProcess.fit(Measurements.of(x, y), Prior(), expected).lengths
             assert lengths.argmin() == shorter
 
     def test_inputs_that_do_not_matter_get_long_length_scales(self) -> None:
         x = np.random.default_rng(0).random((30, 6))
-        lengths = GaussianProcess.fit(x, smooth(x), np.zeros(30), Prior()).lengths
+        lengths = GaussianProcess.fit(Measurements.of(x, smooth(x)), Prior()).lengths
         assert lengths[:2].max() < lengths[2:].min()
 
     @pytest.mark.parametrize("waves", [3, 9])
@@ -125,7 +127,7 @@ class TestFit:
         for seed in range(10):
             x = np.random.default_rng(seed).random((10, 2))
             y = np.sin(waves * x[:, 0])
-            process = GaussianProcess.fit(x, y, np.zeros(10), Prior())
+            process = GaussianProcess.fit(Measurements.of(x, y), Prior())
             assert explained(process) > 0.5, seed
             assert process.noise < 0.2 * y.var(), seed
 
@@ -134,7 +136,7 @@ class TestFit:
         for seed in range(10):
             rng = np.random.default_rng(seed)
             x, y = rng.random((60, 3)), rng.standard_normal(60)
-            found.append(explained(GaussianProcess.fit(x, y, np.zeros(60), Prior())))
+            found.append(explained(GaussianProcess.fit(Measurements.of(x, y), Prior())))
         assert np.mean(found) < 0.1
 
     @pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
@@ -142,21 +144,25 @@ class TestFit:
         rng = np.random.default_rng(1)
         x = np.repeat(rng.random((8, 2)), 6, axis=0)
         y = scale * (smooth(x) + 0.2 * rng.standard_normal(48))
-        process = GaussianProcess.fit(x, y, np.zeros(48), Prior())
+        process = GaussianProcess.fit(Measurements.of(x, y), Prior())
         assert np.sqrt(process.noise) == pytest.approx(0.2 * scale, rel=0.4)
 
     def test_noise_that_is_stated_is_not_learned_again(self) -> None:
         rng = np.random.default_rng(1)
         x = np.repeat(rng.random((8, 2)), 6, axis=0)
         y = smooth(x) + 0.2 * rng.standard_normal(48)
-        alone, beside = (GaussianProcess.fit(x, y, np.full(48, stated), Prior()) for stated in (0.0, 0.2**2))
+        alone, beside = (
+            GaussianProcess.fit(Measurements.of(x, y, np.full(48, stated)), Prior()) for stated in (0.0, 0.2**2)
+        )
         assert beside.noise < alone.noise / 2
 
     def test_a_measurement_that_is_said_to_be_unsure_counts_little(self) -> None:
         x = np.linspace(0, 1, 9)[:, None]
-        y = np.where(np.arange(9) == 4, 5.0, x[:, 0])
+        # Three of them, as one alone would be doubted.
+        some = abs(np.arange(9) - 4) <= 1
+        y = np.where(some, 5.0, x[:, 0])
         sure, unsure = (
-            GaussianProcess.fit(x, y, np.where(np.arange(9) == 4, stated, 1e-6), Prior()) for stated in (1e-6, 1e4)
+            GaussianProcess.fit(Measurements.of(x, y, np.where(some, stated, 1e-6)), Prior()) for stated in (1e-6, 1e4)
         )
         assert unsure.mean(x[[4]])[0] == pytest.approx(0.5, abs=0.1)
         assert sure.mean(x[[4]])[0] > 1
@@ -167,8 +173,8 @@ class TestFit:
         rng = np.random.default_rng(seed)
         x, at, unit = rng.random((12, 2)), rng.random((5, 2)), 10**exponent
         y, variance = smooth(x) + 0.1 * rng.standard_normal(12), np.full(12, 0.01)
-        own = GaussianProcess.fit(x, y, variance, Prior()).moments(at)
-        process = GaussianProcess.fit(x, unit * (y + shift), unit**2 * variance, Prior())
+        own = GaussianProcess.fit(Measurements.of(x, y, variance), Prior()).moments(at)
+        process = GaussianProcess.fit(Measurements.of(x, unit * (y + shift), unit**2 * variance), Prior())
         other = process.moments(at)
         assert other.mean / unit - shift == pytest.approx(own.mean, abs=1e-2)
         assert np.sqrt(other.variance) / unit == pytest.approx(np.sqrt(own.variance), rel=0.05, abs=1e-2)
@@ -177,7 +183,7 @@ class TestFit:
         rng = np.random.default_rng(0)
         n = FIT_AT_MOST + 40
         x, at = rng.random((n, 2)), rng.random((100, 2))
-        process = GaussianProcess.fit(x, smooth(x), np.zeros(n), Prior())
+        process = GaussianProcess.fit(Measurements.of(x, smooth(x)), Prior())
         assert len(process.residuals) == n
         assert process.mean(at) == pytest.approx(smooth(at), abs=0.01)
         assert process.mean(x) == pytest.approx(smooth(x), abs=0.01)
@@ -186,7 +192,7 @@ class TestFit:
     @pytest.mark.parametrize("constant", [0.0, 0.1, 0.3, -7.77e5])
     def test_what_never_changes_is_expected_again_and_explains_nothing(self, n: int, constant: float) -> None:
         x = np.random.default_rng(n).random((n, 3))
-        process = GaussianProcess.fit(x, np.full(n, constant), np.zeros(n), Prior())
+        process = GaussianProcess.fit(Measurements.of(x, np.full(n, constant)), Prior())
         found = process.moments(np.ones((1, 3)))
         assert found.mean == pytest.approx([constant], rel=1e-9, abs=1e-9)
         assert np.isfinite(found.variance) and found.variance > 0
@@ -194,6 +200,94 @@ class TestFit:
 
     def test_repeats_of_one_point_only_leave_the_rest_unknown(self) -> None:
         x = np.tile([[0.2, 0.8]], (6, 1))
-        process = GaussianProcess.fit(x, np.array([1.0, 1.1, 0.9, 1.0, 1.2, 0.8]), np.zeros(6), Prior())
+        process = GaussianProcess.fit(Measurements.of(x, np.array([1.0, 1.1, 0.9, 1.0, 1.2, 0.8])), Prior())
         here, there = process.moments(np.array([[0.2, 0.8], [0.8, 0.2]])).variance
         assert here < there / 3
+
+
+class TestDoubt:
+    """Fine-tunes that went wrong."""
+
+    @staticmethod
+    def gone_wrong(n: int, wrong: int, seed: int) -> tuple[Measurements, Array]:
+        """Measurements of a smooth function, some of them far off, and whether each is."""
+        rng = np.random.default_rng(seed)
+        x, off = rng.dirichlet(np.ones(4), n), np.arange(n) % (n // wrong) == 1 if wrong else np.zeros(n, dtype=bool)
+        return Measurements.of(x, smooth(x) + 0.05 * rng.standard_normal(n) - 8 * off), off
+
+    @pytest.mark.parametrize(("n", "wrong"), [(10, 1), (15, 1), (30, 2), (100, 1), (100, 3)])
+    def test_they_do_not_ruin_what_the_others_say(self, n: int, wrong: int) -> None:
+        for seed in range(5):
+            measured, off = self.gone_wrong(n, wrong, seed)
+            process = GaussianProcess.fit(measured, Prior())
+            doubted = process.doubt > 0
+            assert np.all(doubted[off])
+            assert doubted.sum() <= off.sum() + 1
+            at = np.random.default_rng(9).dirichlet(np.ones(4), 200)
+            alone = GaussianProcess.fit(measured[~off], Prior())
+            assert process.mean(at) == pytest.approx(alone.mean(at), abs=0.15)
+
+    def test_ordinary_noise_is_not_doubted(self) -> None:
+        for n in (6, 10, 20, 40, 100):
+            for seed in range(10):
+                rng = np.random.default_rng(seed)
+                x = rng.random((n, 3))
+                y = smooth(x) + 0.3 * rng.standard_normal(n)
+                assert not np.any(GaussianProcess.fit(Measurements.of(x, y), Prior()).doubt), (n, seed)
+
+    @pytest.mark.parametrize("n", [20, 100])
+    def test_late_in_a_search_the_early_ones_far_from_the_best_are_believed(self, n: int) -> None:
+        # Most trials lie near the best, where all are alike; those elsewhere are worse by many times their spread.
+        rng = np.random.default_rng(n)
+        far, near = rng.dirichlet(np.ones(4), 10), rng.dirichlet([80, 60, 40, 20], n - 10)
+        x = np.vstack([far, near])
+        y = -20 * np.square(x - [0.4, 0.3, 0.2, 0.1]).sum(axis=1) + 0.02 * rng.standard_normal(n)
+        assert (y[:10].mean() - y[10:].mean()) / y[10:].std() < -10
+        process = GaussianProcess.fit(Measurements.of(x, y), Prior())
+        assert not np.any(process.doubt)
+
+    def test_what_happens_again_nearby_is_believed(self) -> None:
+        rng = np.random.default_rng(0)
+        x = np.vstack([rng.dirichlet(np.ones(4), 20), rng.dirichlet([1, 1, 1, 300], 4)])
+        y = smooth(x) + 0.02 * rng.standard_normal(24) - 8 * (x[:, 3] > 0.9)
+        process = GaussianProcess.fit(Measurements.of(x, y), Prior())
+        assert process.mean(np.array([[0.02, 0.01, 0.01, 0.96]]))[0] < -6
+
+
+class TestLikely:
+    def test_one_is_the_most_probable_itself_and_more_are_the_same_each_time(self) -> None:
+        x = np.random.default_rng(0).random((15, 3))
+        process = GaussianProcess.fit(Measurements.of(x, smooth(x)), Prior())
+        assert process.likely(1) == [process]
+        first, second = process.likely(4), process.likely(4)
+        assert len(first) == 4
+        assert [p.lengths.tolist() for p in first] == [p.lengths.tolist() for p in second]
+        assert len({tuple(p.lengths.tolist()) for p in first}) > 1
+
+    def test_they_lie_round_the_most_probable_and_near_to_it_where_much_is_known(self) -> None:
+        rng = np.random.default_rng(0)
+        apart = []
+        for n in (8, 150):
+            x = rng.random((n, 2))
+            process = GaussianProcess.fit(Measurements.of(x, smooth(x) + 0.3 * rng.standard_normal(n)), Prior())
+            noises = np.log([p.noise for p in process.likely(8)])
+            assert noises.min() < np.log(process.noise) < noises.max()
+            apart.append(noises.std())
+        assert apart[1] < 0.3 < apart[0]
+
+    def test_together_they_are_as_sure_as_they_are_right(self) -> None:
+        # As noisy as the quantity varies: alone, the most probable ones often take all for noise, and a mean for known.
+        alone, together = [], []
+        for seed in range(60):
+            rng = np.random.default_rng(seed)
+            x, at = rng.random((20, 3)), rng.random((20, 3))
+            truth = np.sin(3 * at @ [1.0, 1.0, 0.3])
+            y = np.sin(3 * x @ [1.0, 1.0, 0.3])
+            process = GaussianProcess.fit(Measurements.of(x, y + y.std() * rng.standard_normal(20)), Prior())
+            for processes, found in ((process.likely(1), alone), (process.likely(8), together)):
+                moments = [p.moments(at) for p in processes]
+                means = np.array([m.mean for m in moments])
+                sd = np.sqrt(np.mean([m.variance for m in moments], axis=0) + means.var(axis=0))
+                found.append(np.mean(np.abs(truth - means.mean(axis=0)) < 1.645 * sd))
+        assert np.mean(alone) < np.mean(together)
+        assert 0.82 < np.mean(together) < 0.97

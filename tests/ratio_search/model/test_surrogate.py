@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratio_search.model.gaussian_process import Array
+from ratio_search.model.measurements import Array
 from ratio_search.model.surrogate import COMMON, EXPERTS, Surrogate, _normal
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -165,13 +165,37 @@ class TestFit:
     def test_stated_variances_are_believed(self) -> None:
         x = mixtures(12, 3)
         gains = law(x)
-        gains[4] += 3
+        # Several, as a single one would be doubted.
+        gains[3:7] += 3
         stated = np.full((12, 2), 1e-6)
         unsure = stated.copy()
-        unsure[4] = 1e3
+        unsure[3:7] = 1e3
         believed, doubted = (Surrogate.fit(x, gains, v, domains=3).forecast(x[[4]]).mean for v in (stated, unsure))
         assert np.all(np.abs(doubted - law(x[[4]])) < 0.2)
         assert np.all(believed > doubted + 0.5)
+
+    @pytest.mark.parametrize("alone", [True, False])
+    def test_a_cliff_where_a_domain_is_absent_is_believed_unless_others_speak_against_it(self, alone: bool) -> None:
+        x = np.clip(mixtures(16, 4, seed=2), 0.03, None)
+        x[0, 0] = 0
+        if not alone:
+            x[1:4, 0] = 0
+        x /= x.sum(axis=1, keepdims=True)
+        gains = 0.1 * np.sqrt(x[:, :1])
+        gains[0] -= 0.7
+        surrogate = Surrogate.fit(x, gains, np.full_like(gains, 1e-6), domains=4, own=[0])
+        believed = surrogate.forecast(x[:1]).mean[0, 0] < -0.5
+        assert believed == alone
+        assert surrogate.doubted.tolist() == [not alone, *[False] * 15]
+
+    def test_what_went_wrong_is_told_by_all_experts(self) -> None:
+        x = mixtures(20, 3)
+        gains = law(x)
+        gains[5, 1] -= 9
+        gains[7, 0] = np.nan
+        surrogate = Surrogate.fit(x, gains, np.zeros_like(gains), domains=3)
+        assert np.flatnonzero(surrogate.doubted).tolist() == [5]
+        assert min(surrogate.explained) > 0.8
 
     def test_where_two_domains_explain_a_metric_its_own_one_is_believed(self) -> None:
         a = np.array([0.1, 0.2, 0.4, 0.6, 0.8])

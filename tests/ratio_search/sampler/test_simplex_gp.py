@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 
@@ -254,11 +255,12 @@ class TestParallel:
             found = strategy.propose(records, SCORER, number)
             assert found.basis == tuple(range(number))
             asked_for.append(found.mixture)
+            tried = [mixture_of(record) for record in records[:n]]
+            assert (min(found.mixture.distance(one) for one in tried) <= SAME) == (found.origin == "repeat")
             records.append(trial(number, found.mixture))
         assert apart(asked_for) > 0.005
         others = [min(a.distance(b) for b in asked_for if b is not a) for a in asked_for]
         assert np.median(others) > 0.015
-        assert apart([*asked_for, *(mixture_of(record) for record in records[:n])]) > SAME
 
     def test_pending_trials_count_as_begun(self) -> None:
         records = [*history(3), *(trial(3 + i, mixture) for i, mixture in enumerate(mixtures(6, seed=2)))]
@@ -366,6 +368,46 @@ class TestSearch:
         unguarded = gains_of("a/x", "b/y", guards={"b/y": 9.0})
         assert recommended(records, scorer=unguarded, seed=seed)["a"] > 0.7
 
+    def test_the_surer_a_guard_is_to_be_the_farther_from_it_is_recommended(self) -> None:
+        rng, seed = np.random.default_rng(3), 3
+
+        def guarded(mixture: Mixture) -> dict[str, float]:
+            values = {"a/x": 8 * mixture["a"], "b/y": 0.3 - mixture["a"]}
+            return {name: value + 0.1 * rng.standard_normal() for name, value in values.items()}
+
+        scorer = gains_of("a/x", "b/y", guards={"b/y": 0.1})
+        records = searched(SimplexGP(SPACE, seed=seed), scorer, guarded, 14)
+        tight, loose = scorer.metrics[1], scorer.metrics[0]
+        shares = []
+        for confidence in (0.5, 0.8, 0.95):
+            asked = dataclasses.replace(scorer, metrics=(loose, dataclasses.replace(tight, confidence=confidence)))
+            found = outlook(records, scorer=asked, seed=seed)
+            draws = found.surrogate.draws(SPACE.coordinates(found.best), 2048, np.random.default_rng(0))
+            assert (draws.base[1, 0] >= -0.1).mean() >= confidence - 0.03
+            shares.append(found.best.shares[0][0])
+        assert shares == sorted(shares, reverse=True)
+        assert shares[-1] < shares[0]
+
+    def test_leaders_are_run_again_where_noise_hides_which_is_best_and_only_there(self) -> None:
+        again = []
+        for noise in (0.0, 0.3):
+            rng = np.random.default_rng(0)
+            records = searched(SimplexGP(SPACE, seed=0), SCORER, functools.partial(noisy, rng=rng, noise=noise), 20)
+            again.append(20 - len({mixture_of(record).shares for record in records}))
+        assert again[0] == 0
+        assert again[1] >= 1
+
+    def test_a_leader_is_not_run_again_while_it_runs(self) -> None:
+        rng = np.random.default_rng(0)
+        records = searched(SimplexGP(SPACE, seed=0), SCORER, functools.partial(noisy, rng=rng, noise=0.3), 20)
+        shares = [mixture_of(record).shares for record in records]
+        number = next(i for i in range(20) if shares[i] in shares[:i])
+        repeat = proposed(records[:number], number)
+        assert (repeat.origin, repeat.mixture.shares) == ("repeat", shares[number])
+        assert repeat.gain is not None and repeat.gain > 0
+        running = [*records[:number], trial(number, repeat.mixture)]
+        assert proposed(running, number + 1).mixture.distance(repeat.mixture) > SAME
+
     def test_what_it_learns_from_is_what_was_trained_on(self) -> None:
         """Asked for by the wrong name, so that only the realised shares make sense."""
 
@@ -420,6 +462,34 @@ class TestOutlook:
             found = strategy.outlook(evidence, SCORER)
             assert found.evidence is evidence
         assert len(found.evidence.failed) == 1
+
+    def test_by_another_judge_rests_on_the_same_fit_and_is_what_a_new_search_would_find(self) -> None:
+        strategy, records = SimplexGP(SPACE, seed=0), history(12, noise=0.02)
+        evidence = Evidence.of(records, SCORER, SPACE)
+        fitted = strategy.outlook(evidence, SCORER).surrogate
+        heavier = [dataclasses.replace(metric, weight=3.0 - i) for i, metric in enumerate(SCORER.metrics)]
+        aiming = [dataclasses.replace(metric, target=0.1 if i else None) for i, metric in enumerate(SCORER.metrics)]
+        for metrics, kind in (
+            (heavier, BalanceKind.WEIGHTED),
+            (aiming, BalanceKind.TARGET),
+            (SCORER.metrics, BalanceKind.WORST),
+        ):
+            scorer = dataclasses.replace(SCORER, metrics=metrics, balance=Balance(kind=kind))
+            found = strategy.outlook(Evidence.of(records, scorer, SPACE), scorer)
+            assert found.surrogate is fitted
+            assert found.best.shares == pytest.approx(outlook(records, scorer=scorer).best.shares)
+
+    def test_from_another_reference_or_of_other_trials_rests_on_a_new_fit(self) -> None:
+        strategy, records = SimplexGP(SPACE, seed=0), history(12, noise=0.02)
+        fitted = strategy.outlook(Evidence.of(records, SCORER, SPACE), SCORER).surrogate
+        moved = dataclasses.replace(
+            SCORER, metrics=[dataclasses.replace(metric, reference=0.1) for metric in SCORER.metrics]
+        )
+        found = strategy.outlook(Evidence.of(records, moved, SPACE), moved)
+        assert found.surrogate is not fitted
+        assert found.best.shares == pytest.approx(outlook(records, scorer=moved).best.shares)
+        again = strategy.outlook(Evidence.of(records[:-1], SCORER, SPACE), SCORER).surrogate
+        assert again is not fitted and again is not found.surrogate
 
 
 def cost(values: Mapping[str, Value]) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from objectives.backends.hf.encoding import Encoded, encode
 from objectives.backends.hf.evaluation import Evaluation, Reading, TestSet
@@ -48,6 +49,11 @@ def log_probabilities(learner: Learner, tokens: Sequence[int]) -> torch.Tensor:
     return logits.log_softmax(dim=-1)
 
 
+def unlabelled(rows: Encoded, sizes: NDArray[np.int64] | None = None) -> TestSet:
+    """A test set without labels; with sizes that do not matter, if none are given."""
+    return TestSet(domain="a", rows=rows, sizes=np.ones(len(rows), dtype=np.int64) if sizes is None else sizes)
+
+
 def metrics(learner: Learner, *tests: TestSet, batch_tokens: int = 256) -> dict[str, Estimate]:
     evaluation = Evaluation(learner, tests, Reading(max_length=64, batch_tokens=batch_tokens, cached=True))
     done = list(evaluation.run())
@@ -63,10 +69,19 @@ class TestResponses:
             found = log_probabilities(learner, row)
             nll -= sum(float(found[j - 1, row[j]]) for j in range(prompt, len(row)))
             tokens += len(row) - prompt
-        estimate = metrics(learner, TestSet(domain="a", rows=encoded))["a/perplexity"]
+        estimate = metrics(learner, unlabelled(encoded))["a/perplexity"]
         assert estimate.value == pytest.approx(math.exp(nll / tokens), rel=1e-5)
         assert estimate.stderr is not None and estimate.stderr > 0
         assert estimate.rows == 20
+
+    def test_bits_per_byte_are_those_of_the_whole_response(self, learner: Learner, encoded: Encoded) -> None:
+        sizes = np.array([len(row.output.encode()) for row in ROWS])
+        found = metrics(learner, unlabelled(encoded, sizes))
+        tokens = int((encoded.lengths - encoded.prompts).sum())
+        assert found["a/loss"].value == pytest.approx(math.log(found["a/perplexity"].value))
+        bits = found["a/loss"].value * tokens / math.log(2)
+        assert found["a/bits_per_byte"].value == pytest.approx(bits / sizes.sum())
+        assert (found["a/bits_per_byte"].stderr or 0) > 0
 
     def test_exact_match_is_what_greedy_decoding_would_write(self, learner: Learner, loaded: tuple[Any, Any]) -> None:
         tokenizer, _ = loaded
@@ -84,13 +99,13 @@ class TestResponses:
             for i, (row, text) in enumerate(zip(ROWS, written, strict=True))
         ]
         matches = [row.output == text for row, text in zip(rows, written, strict=True)]
-        test = TestSet(domain="a", rows=encode(rows, tokenizer, template, 64))
+        test = unlabelled(encode(rows, tokenizer, template, 64))
         assert 10 <= sum(matches) < 20
         assert metrics(learner, test)["a/exact_match"].value == sum(matches) / 20
 
     @pytest.mark.parametrize("batch_tokens", [1, 40, 10_000])
     def test_do_not_depend_on_the_batches(self, learner: Learner, encoded: Encoded, batch_tokens: int) -> None:
-        test = TestSet(domain="a", rows=encoded)
+        test = unlabelled(encoded)
         found, expected = metrics(learner, test, batch_tokens=batch_tokens), metrics(learner, test)
         assert found["a/perplexity"].value == pytest.approx(expected["a/perplexity"].value, rel=1e-5)
         assert found["a/exact_match"] == expected["a/exact_match"]
@@ -99,12 +114,14 @@ class TestResponses:
         tokenizer, _ = loaded
         template = Template.of(tokenizer)
         tests = [
-            TestSet(domain=name, rows=encode(rows_of(name, 7, "test"), tokenizer, template, 64))
+            dataclasses.replace(unlabelled(encode(rows_of(name, 7, "test"), tokenizer, template, 64)), domain=name)
             for name in ("colours", "echoes")
         ]
         together = metrics(learner, *tests)
         assert set(together) == {
-            f"{name}/{metric}" for name in ("colours", "echoes") for metric in ("perplexity", "exact_match")
+            f"{name}/{metric}"
+            for name in ("colours", "echoes")
+            for metric in ("perplexity", "loss", "bits_per_byte", "exact_match")
         }
         for test in tests:
             for name, estimate in metrics(learner, test).items():
@@ -116,7 +133,7 @@ class TestResponses:
         with torch.no_grad():
             model.lm_head.weight *= 1e5
         with pytest.raises(ObjectiveError, match=r"test rows of 'a' .* diverged; lower objective\.learning_rate"):
-            metrics(broken, TestSet(domain="a", rows=encoded))
+            metrics(broken, unlabelled(encoded))
 
 
 class TestLabelled:
@@ -127,9 +144,11 @@ class TestLabelled:
         for i, truth in enumerate(TRUTH):
             after = log_probabilities(learner, encoded.prompt(i))[-1]
             hits += labels.names[int(after[list(labels.first)].argmax())] == truth
-        found = metrics(learner, TestSet(domain="a", rows=encoded, truth=TRUTH, labels=labels))
+        found = metrics(learner, dataclasses.replace(unlabelled(encoded), truth=TRUTH, labels=labels))
         assert found["a/accuracy"].value == hits / 20
-        assert found["a/accuracy"].rows == found["a/f1"].rows == 20
+        assert found["a/accuracy"].rows == found["a/f1"].rows == found["a/micro_f1"].rows == 20
+        # Every class is among the truth, so that no prediction is outside of it.
+        assert found["a/micro_f1"].value == pytest.approx(found["a/accuracy"].value)
         assert 0 <= found["a/f1"].value <= 1
 
     def test_full_labels_are_asked_for_where_first_tokens_do_not_tell(
@@ -141,7 +160,7 @@ class TestLabelled:
             names=labels.names, openings=tuple((t,) for t in labels.first or ()), owners=(0, 1, 2), first=labels.first
         )
         first, full = (
-            metrics(learner, TestSet(domain="a", rows=encoded, truth=TRUTH, labels=which))
+            metrics(learner, dataclasses.replace(unlabelled(encoded), truth=TRUTH, labels=which))
             for which in (single, dataclasses.replace(single, first=None))
         )
         assert full == first

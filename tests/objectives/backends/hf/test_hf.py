@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from objectives.backends import load
 from objectives.backends.hf import HfBackend, LoraOptions, Method
 from objectives.errors import OptionsError
+from objectives.metrics import KINDS
 
 
 def test_is_found_by_its_kind() -> None:
@@ -57,7 +58,10 @@ def test_the_learning_rate_fits_method_and_base(settings: dict[str, object], rat
         ({"lora": {"target_modules": []}}, "target_modules"),
         ({"method": "full", "lora": {"rank": 4}}, "remove one of the two"),
         ({"resources": {"gpus": 2}}, "at most one GPU"),
+        ({"resources": {"gpus": 1.5}}, "a part of one GPU, or a whole number"),
         ({"max_length": 4}, "max_length"),
+        ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"max_new_tokens": 9, "max_length": 16}, "must leave half of max_length"),
         ({"epochs": 3}, "epochs"),
     ],
 )
@@ -78,13 +82,14 @@ def test_policy_names_settings() -> None:
 
 def test_a_domain_is_judged_by_labels_when_all_its_test_rows_have_one() -> None:
     produced = HfBackend(kind="hf").produces({"all": True, "some": False})
-    assert produced == {
-        "all/perplexity",
-        "all/exact_match",
-        "all/accuracy",
-        "all/f1",
-        "some/perplexity",
-        "some/exact_match",
+    assert {name.removeprefix("all/") for name in produced if name.startswith("all/")} == set(KINDS)
+    assert {name.removeprefix("some/") for name in produced if name.startswith("some/")} == {
+        "perplexity",
+        "loss",
+        "bits_per_byte",
+        "exact_match",
+        "token_f1",
+        "rouge_l",
     }
 
 

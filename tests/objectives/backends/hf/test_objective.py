@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import subprocess
 import sys
 import weakref
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from transformers import AutoTokenizer
 
 from objectives.backends.hf import HfBackend, assembly
 from objectives.backends.hf.encoding import encode
@@ -18,20 +20,29 @@ from objectives.base import Context, Estimate, Job, JobKind, Measurement, Object
 from objectives.data import DEFAULT_POLICY, Action, DataPolicy, Dataset, Finding, Row, Weigh, read_rows
 from objectives.domain import Domain
 from objectives.errors import Cancelled, DataError, ObjectiveError, OptionsError
+from objectives.metrics import KINDS, Goal, OwnMetric, read_answers, remeasured
 from objectives.mixture import Mixture
+from objectives.scorer import Metric
 from tests.contracts import ObjectiveContract, measured
 from tests.objectives.backends.hf.conftest import rows_of, write_rows
 
 UNIFORM = Mixture.uniform(["colours", "shapes"])
 METRICS = {
-    *(
-        f"{name}/{metric}"
-        for name in ("colours", "shapes")
-        for metric in ("perplexity", "exact_match", "accuracy", "f1")
-    ),
-    "echoes/perplexity",
-    "echoes/exact_match",
+    f"{name}/{metric}"
+    for name in ("colours", "shapes", "echoes")
+    for metric, kind in KINDS.items()
+    if not kind.needs_answers and (name != "echoes" or not kind.needs_labels)
 }
+"""What is reported in any case; `ASKED` is what takes an answer to every test row."""
+
+ASKED = tuple(
+    Metric(name=f"{name}/{metric}", goal=Goal.MAXIMIZE)
+    for name in ("colours", "shapes", "echoes")
+    for metric in ("token_f1", "rouge_l")
+)
+
+OWN = Metric(name="echoes/digits", goal=Goal.MAXIMIZE, function=f"{__name__}:digits")
+"""A function of this module, as if it were the user's."""
 
 
 def settings(base: Path, **changes: Any) -> HfBackend:
@@ -72,6 +83,12 @@ def full(base: Path, root: Path, domains: Sequence[Domain]) -> Objective:
     return settings(base, method="full", learning_rate=3e-3).build(domains, root)
 
 
+@pytest.fixture(scope="module")
+def asked(base: Path, root: Path, domains: Sequence[Domain]) -> Objective:
+    """Asked for all metrics of text, too."""
+    return settings(base).build(domains, root, metrics=(*ASKED, OWN))
+
+
 class TestContractWithLora(ObjectiveContract):
     """With the module's `objective`."""
 
@@ -80,6 +97,12 @@ class TestContractWithFull(ObjectiveContract):
     @pytest.fixture
     def objective(self, full: Objective) -> Objective:
         return full
+
+
+class TestContractWithAnswers(ObjectiveContract):
+    @pytest.fixture
+    def objective(self, asked: Objective) -> Objective:
+        return asked
 
 
 class TestHyperparameters:
@@ -161,7 +184,8 @@ class TestTrial:
         names = ("colours", "shapes", "echoes")
         labelled = {name: Dataset.open([root / name / "test.jsonl"]).labelled for name in names}
         assert labelled == {"colours": True, "shapes": True, "echoes": False}
-        assert settings(base).produces(labelled) == set(measured(objective, job(), context(tmp_path)).metrics)
+        asked = {metric.name for metric in ASKED}
+        assert settings(base).produces(labelled) == asked | set(measured(objective, job(), context(tmp_path)).metrics)
 
     @pytest.mark.parametrize("method", ["objective", "full"])
     def test_learns_the_domain_that_it_trains_on(
@@ -227,6 +251,139 @@ class TestBaseline:
         by_adapter = measured(objective, job(None), context(tmp_path / "a")).metrics
         by_model = measured(full, job(None), context(tmp_path / "b")).metrics
         assert values(by_adapter) == pytest.approx(values(by_model), rel=1e-6)
+
+
+class TestBitsPerByte:
+    def test_count_the_bytes_that_are_scored(self, base: Path, tmp_path: Path) -> None:
+        rows = [*rows_of("echoes", 5, "test"), Row.of("repeat", "grün")]
+        write_rows(tmp_path / "rows.jsonl", rows)
+        write_rows(tmp_path / "cut.jsonl", [*rows, Row.of("repeat", "7 " * 60)])
+        found = {}
+        for name in ("rows", "cut"):
+            domains = [Domain(name="echoes", test=(Path(f"{name}.jsonl"),))]
+            subject = settings(base).build(domains, tmp_path)
+            found[name] = values(measured(subject, job(None), context(tmp_path / name)).metrics)
+        bits = {name: own["echoes/loss"] / own["echoes/bits_per_byte"] for name, own in found.items()}
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        tokens = sum(len(tokenizer(row.output)["input_ids"]) + 1 for row in rows)
+        size = sum(len(row.output.encode()) for row in rows)
+        assert bits["rows"] == pytest.approx(math.log(2) * size / tokens)
+        # Of 48 tokens the prompt has some; what is left is digits and spaces, of a byte or two each.
+        left = 48 - len(tokenizer("<s>repeat<sep>")["input_ids"])
+        assert len(tokenizer("7 " * 60)["input_ids"]) > left
+        kept = len(tokenizer.decode(tokenizer("7 " * 60)["input_ids"][:left]))
+        assert bits["cut"] == pytest.approx(math.log(2) * (size + kept) / (tokens + left))
+
+
+class TestAnswers:
+    """Metrics of text, for which the model answers every test row in words."""
+
+    def test_are_judged_beside_all_else_which_stays_the_same(
+        self, asked: Objective, objective: Objective, tmp_path: Path
+    ) -> None:
+        found = measured(asked, job(), context(tmp_path / "asked")).metrics
+        usual = measured(objective, job(), context(tmp_path / "usual")).metrics
+        assert set(found) == METRICS | {metric.name for metric in (*ASKED, OWN)}
+        assert {name: found[name] for name in usual} == usual
+        assert all(0 <= found[metric.name].value <= 1 and found[metric.name].rows == 24 for metric in ASKED)
+        assert all((found[metric.name].stderr or 0) > 0 for metric in ASKED)
+
+    @pytest.mark.parametrize("mixture", [None, UNIFORM])
+    def test_are_kept_row_by_row_so_that_metrics_can_be_computed_again(
+        self, asked: Objective, root: Path, mixture: Mixture | None, tmp_path: Path
+    ) -> None:
+        found = measured(asked, job(mixture), context(tmp_path))
+        assert found.artefacts["answers"] == "answers.jsonl"
+        kept = read_answers(tmp_path / "answers.jsonl")
+        assert set(kept) == {"colours", "shapes", "echoes"}
+        for name, answers in kept.items():
+            rows = read_rows([root / name / "test.jsonl"])
+            assert [(answer.row, answer.expected) for answer in answers] == [
+                (number, row.output) for number, row in enumerate(rows)
+            ]
+        again = remeasured(tmp_path / "answers.jsonl", ["token_f1", "rouge_l", "exact_match"])
+        for metric in ASKED:
+            assert again[metric.name] == found.metrics[metric.name]
+        # What is read off the scores of the expected answer is what writing one leads to.
+        for name in kept:
+            assert again[f"{name}/exact_match"].value == found.metrics[f"{name}/exact_match"].value
+        own = OwnMetric.load(OWN.function or "", root)
+        rows_of_domain = {name: read_rows([root / name / "test.jsonl"]) for name in kept}
+        assert (
+            remeasured(tmp_path / "answers.jsonl", [own], rows_of_domain)["echoes/digits"]
+            == (found.metrics["echoes/digits"])
+        )
+
+    def test_grow_better_by_training(self, asked: Objective, tmp_path: Path) -> None:
+        only = Mixture.of({"colours": 1.0, "shapes": 0.0})
+        before = measured(asked, job(None), context(tmp_path / "before")).metrics
+        after = measured(asked, job(only), context(tmp_path / "after")).metrics
+        assert after["colours/token_f1"].value > before["colours/token_f1"].value
+
+    def test_are_the_same_again(self, asked: Objective, tmp_path: Path) -> None:
+        first, again = (measured(asked, job(), context(tmp_path / name)).metrics for name in "ab")
+        assert first == again
+        assert (tmp_path / "a" / "answers.jsonl").read_bytes() == (tmp_path / "b" / "answers.jsonl").read_bytes()
+
+    def test_are_written_for_the_domains_that_ask_for_them_alone(
+        self, base: Path, root: Path, domains: Sequence[Domain], tmp_path: Path
+    ) -> None:
+        subject = settings(base).build(domains, root, metrics=ASKED[-1:])
+        found = measured(subject, job(None), context(tmp_path))
+        assert set(found.metrics) == METRICS | {"echoes/rouge_l"}
+        assert set(read_answers(tmp_path / "answers.jsonl")) == {"echoes"}
+
+    def test_are_no_longer_than_allowed(
+        self, base: Path, root: Path, domains: Sequence[Domain], tmp_path: Path
+    ) -> None:
+        lengths = {}
+        for most in (1, None):
+            subject = settings(base, max_new_tokens=most).build(domains, root, metrics=ASKED)
+            folder = tmp_path / str(most)
+            measured(subject, job(None), context(folder))
+            lengths[most] = [len(a.generated) for own in read_answers(folder / "answers.jsonl").values() for a in own]
+        assert sum(lengths[1]) < sum(lengths[None])
+
+    def test_a_cancelled_job_can_stop_between_them(self, asked: Objective, tmp_path: Path) -> None:
+        expected = measured(asked, job(), context(tmp_path / "whole"))
+        questions = 0
+
+        def count() -> bool:
+            nonlocal questions
+            questions += 1
+            return False
+
+        measured(asked, job(), context(tmp_path / "counted", count))
+        left = iter(range(questions))
+        with pytest.raises(Cancelled, match="after 8 steps"):
+            measured(asked, job(), context(tmp_path / "cut", lambda: next(left) == questions - 1))
+        assert not (tmp_path / "cut" / "answers.jsonl").exists()
+        assert measured(asked, job(), context(tmp_path / "cut")).metrics == expected.metrics
+
+    def test_a_function_that_fails_is_an_error_of_the_objective_and_leaves_the_answers(
+        self, base: Path, root: Path, domains: Sequence[Domain], tmp_path: Path
+    ) -> None:
+        failing = Metric(name="echoes/failing", goal=Goal.MAXIMIZE, function=f"{__name__}:failing")
+        subject = settings(base).build(domains, root, metrics=[failing])
+        with pytest.raises(ObjectiveError, match=r":failing' fails: ZeroDivisionError"):
+            measured(subject, job(None), context(tmp_path))
+        assert len(read_answers(tmp_path / "answers.jsonl")["echoes"]) == 24
+
+    def test_of_all_weights_too(self, base: Path, root: Path, domains: Sequence[Domain], tmp_path: Path) -> None:
+        subject = settings(base, method="full", learning_rate=3e-3).build(domains, root, metrics=ASKED)
+        found = measured(subject, job(), context(tmp_path))
+        assert {metric.name for metric in ASKED} <= set(found.metrics)
+        wishes = json.loads((tmp_path / "model" / "generation_config.json").read_text())
+        assert "max_new_tokens" not in wishes
+
+
+def digits(generated: list[str], rows: list[Row]) -> list[bool]:
+    """Whether an answer repeats the number that was asked for."""
+    return [row.instruction.split()[-1] in text for text, row in zip(generated, rows, strict=True)]
+
+
+def failing(generated: list[str]) -> float:
+    return 1 / 0
 
 
 class TestRepeats:
@@ -403,7 +560,8 @@ class TestConversations:
         assert set(found.metrics) == {
             f"{name}/{metric}"
             for name in ("chats", "shapes")
-            for metric in ("perplexity", "exact_match", "accuracy", "f1")
+            for metric, kind in KINDS.items()
+            if not kind.needs_answers
         }
         assert sum(found.rows.values()) == 32
 

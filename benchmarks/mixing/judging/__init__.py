@@ -1,0 +1,1 @@
+"""Cases, bookkeeping and figures of `benchmarks/judgement.py`."""

@@ -1,0 +1,233 @@
+"""Commands that check a study, run it, and stop it."""
+
+from __future__ import annotations
+
+import enum
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ratio_search.cli.app import RUNS, JsonOption, NameArgument, RunsOption, app, console_on, open_study, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from objectives.data import Finding
+    from ratio_search.console import PlainConsole
+    from ratio_search.plan import Plan
+    from ratio_search.recipe import Recipe
+    from ratio_search.runner import Runner
+    from ratio_search.spec import StudySpec
+    from ratio_search.study import Study
+
+    MakeRunner = Callable[[StudySpec, Callable[[], bool]], Runner]
+
+
+class RunnerKind(enum.StrEnum):
+    """Where trials run."""
+
+    RAY = "ray"
+    SERIAL = "serial"
+
+
+StudyFileArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (YAML).")]
+TrialsOption = Annotated[int | None, typer.Option(min=1, help="Fine-tunes to finish in all.")]
+ParallelOption = Annotated[int | None, typer.Option(min=1, help="Fine-tunes at a time.")]
+AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to join; without it Ray runs here alone.")]
+RunnerOption = Annotated[RunnerKind, typer.Option(help="Parallel on Ray, or one after another in this process.")]
+
+
+@app.command()
+def check(study: StudyFileArgument, as_json: JsonOption = False) -> None:
+    """Check a study file, its data and its objective, without starting anything."""
+    from objectives.data import SHOWN, AuditError, Finding
+    from ratio_search import plan_report
+
+    try:
+        plan = planned(study, tuple(Finding), count=True, shown=None if as_json else SHOWN)
+    except AuditError as error:
+        if as_json:
+            print_json({"findings": [found.to_json() for found in error.found]})
+        raise
+    if as_json:
+        print_json(plan.to_json())
+        return
+    console = console_on()
+    console.show(plan_report.plan_table(plan))
+    for line in plan_report.plan_lines(plan):
+        console.say(line)
+
+
+@app.command()
+def launch(
+    study: StudyFileArgument,
+    runs: RunsOption = RUNS,
+    trials: TrialsOption = None,
+    parallel: ParallelOption = None,
+    ray_address: AddressOption = None,
+    runner: RunnerOption = RunnerKind.RAY,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and stop there.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Start a study: run its fine-tunes, and end with a recipe."""
+    if dry_run:
+        check(study, as_json)
+        return
+    from ratio_search.runner import check_answers
+    from ratio_search.spec import StudySpec
+    from ratio_search.study import Study
+
+    spec = StudySpec.load(study)
+    check_run_here(spec)
+    plan = checked(study, spec, console_on(stderr=True))
+    if ray_address is not None:
+        check_answers(ray_address)
+    created = Study.create(plan.spec, runs)
+    _drive(created, runner, ray_address, as_json, trials=trials, parallel=parallel)
+
+
+@app.command()
+def resume(
+    name: NameArgument,
+    runs: RunsOption = RUNS,
+    trials: TrialsOption = None,
+    parallel: ParallelOption = None,
+    ray_address: AddressOption = None,
+    runner: RunnerOption = RunnerKind.RAY,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a study after anything; a finished one prints its result again."""
+    from ratio_search.sampler.strategy import check_installed
+
+    study = open_study(name, runs)
+    check_run_here(study.spec)
+    if trials is not None or not study.done:  # what only prints its result needs no data
+        study.check_identity()
+        study.spec.backend.check(study.spec.root)
+        check_installed(study.spec.search.sampler)
+    _drive(study, runner, ray_address, as_json, trials=trials, parallel=parallel)
+
+
+@app.command()
+def stop(name: NameArgument, runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
+    """Ask a running study to save checkpoints and end; it can be resumed."""
+    from ratio_search.lease import held
+    from ratio_search.storage import find
+
+    folder = find(name, runs)
+    running = held(folder.lock_file)
+    if running:
+        folder.stop_file.touch()
+    if as_json:
+        print_json({"name": folder.path.name, "asked": running})
+    else:
+        print(f"{folder.path.name}: asked to stop" if running else f"{folder.path.name}: no driver is running")
+
+
+def planned(path: Path, wanted: Collection[Finding], *, count: bool, shown: int | None) -> Plan:
+    """What the study of a study file would do; everything is checked that can be."""
+    from ratio_search.plan import Plan
+    from ratio_search.spec import StudySpec
+
+    return Plan.of(StudySpec.load(path), wanted, count=count, shown=shown)
+
+
+def checked(path: Path, spec: StudySpec, console: PlainConsole) -> Plan:
+    """The plan of a study that is about to be made; findings that do not forbid it are told."""
+    from objectives.data import SHOWN, Action, Finding
+    from ratio_search import plan_report
+    from ratio_search.manifest import SLOW
+
+    actions = spec.data.actions
+    wanted = [finding for finding in Finding if finding not in SLOW or actions[finding] is not Action.WARN]
+    plan = planned(path, wanted, count=False, shown=SHOWN)
+    for found in plan.found:
+        console.say(f"{plan_report.finding_text(found)}; ratio-search check {path} shows more")
+    return plan
+
+
+def check_run_here(spec: StudySpec) -> None:
+    """Refuses a study whose trials are not run from the command line."""
+    from ratio_search.errors import SpecError
+
+    if spec.backend.EXTERNAL:
+        raise SpecError(
+            f"study {spec.name!r}: trials of an objective of kind {spec.backend.kind!r} are run by its caller: in "
+            "Python, make it with Study.create, or Study.open, and use its ask and tell; status, trials and export "
+            "show one that is kept in a folder"
+        )
+
+
+def _drive(
+    study: Study, kind: RunnerKind, ray_address: str | None, as_json: bool, *, trials: int | None, parallel: int | None
+) -> None:
+    """Runs a study with a display and prints its result; exits when it was interrupted."""
+    from ratio_search.driver import drive
+    from ratio_search.recipe import Recipe
+
+    console = console_on(stderr=as_json)
+
+    def work(runner: MakeRunner) -> int:
+        return drive(study, runner, console, trials=trials, parallel=parallel)
+
+    worked(work, kind, ray_address, console, f"resume with: ratio-search resume {study.folder.path}")
+    recipe = Recipe.of(study, study.folder.recipe_file)
+    recipe.save(study.folder.recipe_file)
+    _show_result(study, recipe, console, as_json)
+
+
+def worked(
+    work: Callable[[MakeRunner], int], kind: RunnerKind, ray_address: str | None, console: PlainConsole, then: str
+) -> None:
+    """Does what needs a runner; exits when it was interrupted.
+
+    Args:
+        work: is given what makes the runner; gives an exit code.
+        kind: where fine-tunes run.
+        ray_address: of a Ray cluster to join; None starts Ray here.
+        console: where people look.
+        then: what to say when it was interrupted.
+    """
+    from ratio_search.runner import RayRunner, SerialRunner, check_answers
+
+    made: list[Runner] = []
+
+    def runner(spec: StudySpec, stopping: Callable[[], bool]) -> Runner:
+        if kind is RunnerKind.SERIAL:
+            made.append(SerialRunner(spec.blueprint, stopping))
+        else:
+            made.append(RayRunner(spec.blueprint, slots=spec.search.parallel, address=ray_address))
+        return made[0]
+
+    if ray_address is not None:
+        check_answers(ray_address)
+    code = work(runner)
+    if code:
+        console.say(then)
+        if any(one.stuck for one in made):
+            console.file.flush()
+            os._exit(code)
+        raise typer.Exit(code)
+
+
+def _show_result(study: Study, recipe: Recipe, console: PlainConsole, as_json: bool) -> None:
+    from ratio_search import front_report, report, verdict_report
+
+    if as_json:
+        print_json(recipe.to_json())
+        return
+    console.show(report.comparison(study, recipe))
+    if any(expected.interval is not None for expected in recipe.expected.values()):
+        console.show(report.expectations(recipe))
+    front = front_report.front_of(study)
+    if front is not None:
+        front_report.show(console, study.spec.name, front)
+    console.say(f"recommended: {recipe.choice}")
+    console.say(f"chosen as: {recipe.basis}")
+    for line in verdict_report.verdict_lines(recipe):
+        console.say(line)
+    for line in report.alternatives(recipe):
+        console.say(line)
+    console.say(f"recipe: {study.folder.recipe_file}")
