@@ -20,7 +20,7 @@ DOCUMENT: dict[str, Any] = {
     "domains": {"a": {}, "b": {}, "c": {}},
     "objective": {"kind": "external"},
     "metrics": [{"name": f"{name}/x", "goal": "maximize", "scale": 1, "reference": 0} for name in "ab"],
-    "search": {"trials": 8},
+    "search": {"trials": 14},
 }
 
 
@@ -38,10 +38,10 @@ def made(**keys: Any) -> Study:
 
 class TestExplain:
     def test_it_is_tables_and_words_and_the_same_as_json(self, program: Program) -> None:
-        run(made(), 8)
+        run(made(), 14)
         done = program("explain", "elsewhere")
         assert done.code == 0
-        assert "gain by 10 % points more" in done.out and "recommended after 8 trials" in done.out
+        assert "gain by 10 % points more" in done.out and "recommended after 14 trials" in done.out
         assert "conflict: a/x and b/x pull apart" in done.out and "one more trial" in done.out
         found = json.loads(program("explain", "elsewhere", "--json").out)
         assert [known["name"] for known in found["influences"]] == list("abc")
