@@ -34,6 +34,7 @@ from mixing.judging.figures import figures, markdown, reliability
 from mixing.judging.plays import Kept, Outcome, key_of, play
 from mixing.judging.truth import judged
 from mixing.judging.verdicts import claims
+from mixing.options import noises, numbers
 from mixing.problems import Noise
 from mixing.regret import Yardstick
 
@@ -76,14 +77,6 @@ def played(wanted: Sequence[Case], kept: Kept, processes: int) -> list[tuple[Cas
                 print(f"\r{number} of {len(missing)} studies", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)
     return [(case, found[keys[case.name]]) for case in wanted if keys[case.name] in found]
-
-
-def numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
-
-
-def noises(text: str) -> list[Noise]:
-    return [Noise(part) for part in text.split(",")]
 
 
 def arguments() -> argparse.Namespace:

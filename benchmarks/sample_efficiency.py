@@ -35,6 +35,7 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 from mixing.contestants.registry import OWN, PEERS, SUFFIX, entry
 from mixing.figures import figures, markdown, plot
+from mixing.options import noises, numbers
 from mixing.problems import Noise
 from mixing.quickstart import make_table
 from mixing.runs import Outcome, Results, Run, key_of, play
@@ -108,14 +109,6 @@ def _play_all(runs: Sequence[Run], results: Results, processes: int) -> Iterator
         waiting = {pool.submit(play, run, results): run for run in runs}
         for done in as_completed(waiting):
             yield waiting[done], done.result()
-
-
-def numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
-
-
-def noises(text: str) -> list[Noise]:
-    return [Noise(part) for part in text.split(",")]
 
 
 def arguments() -> argparse.Namespace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from objectives.backends.hf.encoding import Encoded, EncodedSet, encode
 from objectives.backends.hf.ending import Ending
 from objectives.backends.hf.evaluation import Reading, TestSet
 from objectives.backends.hf.labels import Labels
-from objectives.backends.hf.learner import silence
+from objectives.backends.hf.learner import Learner, silence
 from objectives.backends.hf.model import Placement, check_vocabulary, keeps_prompts, ready
 from objectives.backends.hf.objective import HfObjective
 from objectives.backends.hf.template import Template
@@ -47,13 +47,7 @@ def assemble(
     opened = Corpus.open(domains, root, policy)
     folder = tiny_model() if settings.base_model == TINY else settings.base_folder(root)
     make = partial(ready, folder or settings.base_model)
-    try:
-        learner = make(settings)
-    except torch.OutOfMemoryError as error:
-        raise OptionsError(
-            f"objective.base_model: does not fit into the GPU's memory ({error}); expected a smaller model, or more of "
-            "a GPU for each fine-tune: raise objective.resources.gpus, or lower search.parallel"
-        ) from error
+    learner = _made(make, settings)
     tokenizer, vocabulary = learner.tokenizer, learner.vocabulary
     # Only now is a model of the hub on this machine, to count with: which rows are too long must not change by that.
     corpus = usable(opened, settings.capacity(root))
@@ -98,6 +92,17 @@ def assemble(
         cached=any(test.labels and test.labels.first is None for test in tests) and keeps_prompts(learner),
     )
     return HfObjective(settings, Bench(make, learner, settings), corpus, learned, tests, exams, reading)
+
+
+def _made(make: Callable[[HfBackend], Learner], settings: HfBackend) -> Learner:
+    """The model, where it is to be computed with; with advice where there is no room for it."""
+    try:
+        return make(settings)
+    except torch.OutOfMemoryError as error:
+        raise OptionsError(
+            f"objective.base_model: does not fit into the GPU's memory ({error}); expected a smaller model, or more of "
+            "a GPU for each fine-tune: raise objective.resources.gpus, or lower search.parallel"
+        ) from error
 
 
 def _of_each_label(data: Dataset) -> list[Row]:
