@@ -37,7 +37,8 @@ from ratio_search.console import PlainConsole
 from ratio_search.driver import drive
 from ratio_search.recipe import Recipe
 from ratio_search.report import comparison
-from ratio_search.runner import RayRunner, Runner
+from ratio_search.runner import Runner
+from ratio_search.runner.on_ray import RayRunner
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY_FILE, FOLDER = ROOT / "studies" / "quickstart.yaml", ROOT / "runs" / "quickstart"

@@ -30,7 +30,7 @@ from objectives.base import Job, JobKind, Measurement, Progress, Seeds
 from objectives.data import read_rows
 from objectives.domain import Domain
 from objectives.mixture import Mixture
-from ratio_search.runner import RayRunner
+from ratio_search.runner.on_ray import RayRunner
 
 DATA = Path(__file__).resolve().parents[1] / "studies" / "data"
 DOMAINS = ("support", "legal", "manuals", "pydocs")

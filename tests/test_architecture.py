@@ -37,7 +37,7 @@ FENCES = {
     "orjson": ("objectives/data/",),
     "peft": ("objectives/backends/hf/",),
     "pyarrow": ("objectives/data/rows/parquet.py",),
-    "ray": ("ratio_search/runner.py",),
+    "ray": ("ratio_search/runner/on_ray.py",),
     "rich": (
         "ratio_search/cli/",
         "ratio_search/console.py",

@@ -75,7 +75,7 @@ def launch(
     if dry_run:
         check(study, as_json)
         return
-    from ratio_search.runner import check_answers
+    from ratio_search.runner.on_ray import check_answers
     from ratio_search.spec import StudySpec
     from ratio_search.study import Study
 
@@ -190,7 +190,8 @@ def worked(
         console: where people look.
         then: what to say when it was interrupted.
     """
-    from ratio_search.runner import RayRunner, SerialRunner, check_answers
+    from ratio_search.runner import SerialRunner
+    from ratio_search.runner.on_ray import RayRunner, check_answers
 
     made: list[Runner] = []
 

@@ -11,7 +11,8 @@ from objectives.base import Job
 from ratio_search.agenda import Agenda, Trials
 from ratio_search.confirm import Confirming, lineup_of
 from ratio_search.lease import Lease
-from ratio_search.runner import RayRunner, SerialRunner
+from ratio_search.runner import SerialRunner
+from ratio_search.runner.on_ray import RayRunner
 from ratio_search.search import Moment, Search
 from ratio_search.study import Study
 

@@ -1,4 +1,4 @@
-"""Runs attempts and yields what they report. Knows neither Optuna nor scores; the only module that imports Ray."""
+"""Runs attempts on Ray: on this machine, or on a cluster. The only module that imports Ray."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import math
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from objectives.attempt import Attempt, Event, Failure, FailureKind
 from objectives.backends import Blueprint
-from objectives.base import Objective, Progress
 from ratio_search.errors import RunnerError
+from ratio_search.runner.runner import Report
+from ratio_search.runner.workplace import Workplace
 
 # Read at import. A user's study is nobody else's business, and signals are the driver's.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -34,117 +35,6 @@ SHUTDOWN_S = 15.0
 
 ANSWER_S = 5.0
 """How long a cluster's head may take to answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """One thing that an attempt reported.
-
-    Attributes:
-        attempt: who reports.
-        event: progress, or last a measurement or a failure.
-    """
-
-    attempt: Attempt
-    event: Event
-
-    @property
-    def last(self) -> bool:
-        """Whether the attempt is over."""
-        return not isinstance(self.event, Progress)
-
-
-class Runner(Protocol):
-    """Runs attempts, up to `slots` at a time. A context manager: leaving it ends everything that runs.
-
-    Attributes:
-        slots: attempts at a time.
-        stuck: whether, after leaving it, something still waits for what is no longer there, so that this process
-            would not end by itself.
-    """
-
-    slots: int
-    stuck: bool
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def submit(self, attempt: Attempt) -> None:
-        """Starts an attempt; there must be a free slot."""
-        ...
-
-    def reports(self, timeout_s: float) -> Iterator[Report]:
-        """What running attempts have reported since the last call; waits at most this long for the first."""
-        ...
-
-    def cancel(self) -> None:
-        """Asks all running attempts to save a checkpoint and end; each still reports its end."""
-        ...
-
-
-class Workplace:
-    """Builds the objective once, and runs attempts on it one at a time."""
-
-    def __init__(self, blueprint: Blueprint) -> None:
-        self._blueprint = blueprint
-        self._objective: Objective | None = None
-
-    def run(self, attempt: Attempt, cancelled: Callable[[], bool]) -> Iterator[Event]:
-        """Runs one attempt; its failure, or the objective's, is its last event, and its first one comes at once."""
-        yield Progress(step=0, total=0, note="begun" if self._objective else "loading model and data")
-        if self._objective is None:
-            try:
-                self._objective = self._blueprint.build()
-            except Exception as error:
-                yield Failure.of(error)
-                return
-        yield from attempt.run(self._objective, cancelled)
-
-
-class SerialRunner:
-    """Runs one attempt at a time in this process. For debugging, and for objectives that are over at once."""
-
-    slots = 1
-    stuck = False
-
-    def __init__(self, blueprint: Blueprint, stopping: Callable[[], bool] = lambda: False) -> None:
-        """Prepares the runner.
-
-        Args:
-            blueprint: what it builds.
-            stopping: becomes true when the attempt should end; nobody else can tell it while it runs.
-        """
-        self._workplace = Workplace(blueprint)
-        self._stopping = stopping
-        self._waiting: list[Attempt] = []
-        self._cancelled = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._waiting.clear()
-
-    def submit(self, attempt: Attempt) -> None:
-        """Keeps the attempt until `reports` runs it."""
-        assert not self._waiting, "no free slot"
-        self._waiting.append(attempt)
-
-    def reports(self, timeout_s: float) -> Iterator[Report]:
-        """Runs the submitted attempt to its end, yielding what it reports as it comes."""
-        while self._waiting:
-            attempt = self._waiting.pop()
-            for event in self._workplace.run(attempt, lambda: self._cancelled or self._stopping()):
-                yield Report(attempt=attempt, event=event)
-
-    def cancel(self) -> None:
-        """Asks the attempt that runs, and those that follow, to end."""
-        self._cancelled = True
 
 
 class Worker:

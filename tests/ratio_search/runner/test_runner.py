@@ -23,7 +23,8 @@ from objectives.errors import DeviceError
 from objectives.mixture import Mixture
 from objectives.scorer import Metric
 from ratio_search.errors import RunnerError
-from ratio_search.runner import RayRunner, Report, Runner, SerialRunner, _places
+from ratio_search.runner import Report, Runner, SerialRunner
+from ratio_search.runner.on_ray import RayRunner, _places
 from ratio_search.spec import StudySpec
 
 
