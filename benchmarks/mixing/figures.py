@@ -169,7 +169,8 @@ def _by_family(table: Table, problems: Sequence[str]) -> list[str]:
 
 def _family(problem: str) -> str:
     landscape, balance, _ = problem.split("/")
-    return f"{'-'.join(landscape.split('-')[:2])} {balance}" if landscape.startswith("laws") else f"pile {balance}"
+    parts = landscape.split("-")
+    return f"{'-'.join(parts[:2]) if parts[0] == 'laws' else parts[0]} {balance}"
 
 
 def _shown(regret: float | None) -> str:
