@@ -120,7 +120,9 @@ class Measurement:
         metrics: `<domain>/<metric>` to its estimate.
         realised: the shares that were really trained on; None when nothing was trained, or not known.
         rows: training rows used per domain, repeats counted.
-        cost: named amounts, such as `wall_seconds` and `cpu_seconds`.
+        cost: named amounts of this attempt, none below 0: `wall_seconds`, `cpu_seconds`, `gpu_seconds` (GPUs held
+            times wall seconds), `tokens` (trained on, repeats counted), `usd` (what is billed), and others. One that is
+            not known is left out.
         artefacts: what the job leaves behind, such as `adapter`, as paths relative to the attempt's folder or
             as names that the platform knows.
     """
@@ -217,11 +219,13 @@ class Progress:
     Attributes:
         step, total: optimizer steps done and planned.
         note: what is going on, for people; may be empty.
+        cost: what this attempt cost so far, as named amounts, where a `Measurement` would tell it; may be empty.
     """
 
     step: int
     total: int
     note: str = ""
+    cost: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,11 +237,14 @@ class Context:
         checkpoint: an existing folder for checkpoints. It starts with a copy of what the last attempt left
             there, so a checkpoint must appear in it complete: written beside it and renamed.
         cancelled: asked between steps; once True, save a checkpoint and raise `Cancelled`.
+        lock: number of the open file that keeps other attempts at the job out, for a process that ends what this one
+            may leave behind, so that they are kept out until it has; None where there is none.
     """
 
     folder: Path
     checkpoint: Path
     cancelled: Callable[[], bool] = lambda: False
+    lock: int | None = None
 
 
 class Objective(Protocol):

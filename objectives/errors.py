@@ -7,6 +7,9 @@ RatioSearchError
 ├── OptionsError            the objective's own settings cannot work here
 ├── ScoreError              metrics that cannot be judged
 ├── DeviceError             the machine failed, not the fine-tune
+│   └── FenceError          what is left of an earlier attempt at the same job does not end
+├── ServiceError            a platform does not answer, or has no room now; the same may be asked again
+├── NameInUse               a platform has a job of that name
 ├── ObjectiveError          a fine-tune or its evaluation failed by its own fault
 │   ├── ResultError         a result that lacks what was asked for, or is no result
 │   └── Cancelled           a fine-tune ended because it was told to
@@ -40,7 +43,30 @@ class ScoreError(RatioSearchError):
 
 
 class DeviceError(RatioSearchError):
-    """What a fine-tune ran on failed, such as a GPU that was lost: it may be tried again, by another worker."""
+    """What a fine-tune ran on failed, such as a GPU that was lost: it may be tried again, by another worker.
+
+    Attributes:
+        log: the last lines of the trainer's own output, empty when there is none.
+    """
+
+    def __init__(self, message: str, *, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
+
+
+class FenceError(DeviceError):
+    """What is left of an earlier attempt at the same job does not end, so that another one cannot begin."""
+
+
+class ServiceError(RatioSearchError):
+    """A platform cannot be reached, asks for fewer calls or has no room now: the same may be asked again later.
+
+    What was asked may have been done all the same.
+    """
+
+
+class NameInUse(RatioSearchError):
+    """A platform has a job of that name already."""
 
 
 class ObjectiveError(RatioSearchError):

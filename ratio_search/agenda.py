@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from typing import Protocol
 
 from objectives.attempt import Failure
 from objectives.base import Job, JobKind
+from ratio_search.health import pattern
 from ratio_search.record import JobState, Record
 from ratio_search.spec import StudySpec
 from ratio_search.study import Study
@@ -37,6 +38,11 @@ class Agenda(Protocol):
     @property
     def complete(self) -> int:
         """How many of them are finished."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
         ...
 
     def unfinished(self) -> list[Job]:
@@ -77,6 +83,11 @@ class Trials:
         """Trials that are finished."""
         return self._study.complete
 
+    @property
+    def done(self) -> bool:
+        """See `Standing.done`."""
+        return self._study.done
+
     def unfinished(self) -> list[Job]:
         """See `Study.unfinished`."""
         return self._study.unfinished()
@@ -105,7 +116,7 @@ class Trials:
 
 def _same_cause(first: Failure, second: Failure) -> bool:
     """Whether two failures would happen again; numbers in the messages of one cause often differ."""
-    messages = {re.sub(r"[0-9]+", "#", failure.message) for failure in (first, second)}
+    messages = {pattern(failure.message) for failure in (first, second)}
     return first.kind is second.kind and first.kind.deterministic and len(messages) == 1
 
 
@@ -119,3 +130,16 @@ def because(what: str, failure: Failure, then: str = "resume the study; finished
     """
     log = f"\n{failure.log.strip()}" if failure.log.strip() else ""
     return f"{what}: {failure.message}{log}\nrepair the cause, then {then}"
+
+
+def unfetched(jobs: Sequence[tuple[Job, Failure]]) -> str:
+    """Why a study is not done whose jobs are open only because their platform does not hand them out, in words.
+
+    Args:
+        jobs: these jobs, each with what is missing and why.
+    """
+    lines = "".join(f"\n  {job.id}: {failure.message}" for job, failure in jobs)
+    return (
+        f"what the platform has of {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} cannot be fetched:{lines}\n"
+        "paid for, they stay open and are not run again; repair the cause, then resume the study"
+    )

@@ -25,11 +25,13 @@ class Charter:
         root: folder that the study file's relative paths refer to.
         identity: all that results depend on.
         manifest: the data, by size and hash.
+        mark: a word that no other study has; None before it is made, and of one that was made before there were marks.
     """
 
     root: Path
     identity: Mapping[str, Any]
     manifest: Manifest
+    mark: str | None = None
 
     @classmethod
     def of(cls, spec: StudySpec) -> Self:
@@ -46,6 +48,7 @@ class Charter:
         """The charter as plain data."""
         return {
             "format": FORMAT,
+            "mark": self.mark,
             "root": str(self.root),
             "identity": dict(self.identity),
             "data": self.manifest.to_json(),
@@ -65,6 +68,8 @@ class Charter:
             )
         try:
             manifest = Manifest.from_json(data["data"])
-            return cls(root=Path(data["root"]), identity=dict(data["identity"]), manifest=manifest)
+            return cls(
+                root=Path(data["root"]), identity=dict(data["identity"]), manifest=manifest, mark=data.get("mark")
+            )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise StudyError(f"is not what a study writes ({error!r}); restore it from a copy") from error

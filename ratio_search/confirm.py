@@ -98,6 +98,11 @@ class Confirming:
         """Runs that are finished."""
         return self._contest.complete
 
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to run."""
+        return self._contest.done
+
     def unfinished(self) -> list[Job]:
         """Settles what a dead driver left open; runs that nobody asks for any more are closed."""
         pending, wanted = [], [rerun for _, rerun in self._lineup.reruns()]
@@ -106,7 +111,9 @@ class Confirming:
             if any(rerun.same(record) for rerun in wanted):
                 pending.append(job)
             else:
-                message = "it was interrupted, and another comparison was asked for since"
+                left = ", ".join(stage.name for stage in record.stages if stage.left)
+                there = f"; cancel {left} on its platform, where it may still run" if left else ""
+                message = f"it was interrupted, and another comparison was asked for since{there}"
                 self._study.fail(job.id, Failure(kind=FailureKind.CANCELLED, message=message))
         return pending
 

@@ -14,11 +14,12 @@ from rich.text import Text
 
 from objectives.attempt import Failure
 from objectives.base import Job, JobKind, Progress
-from objectives.scorer import Score
+from objectives.scorer import Score, Scorer
 from ratio_search.agenda import Agenda, Trials
 from ratio_search.console import PlainConsole
+from ratio_search.health import progress_text
 from ratio_search.record import JobState, Record
-from ratio_search.report import progress_text
+from ratio_search.runner.runner import WAITING
 from ratio_search.search import Moment
 from ratio_search.study import Study
 
@@ -26,6 +27,7 @@ LINES = {
     Moment.SUBMITTED: "started",
     Moment.LOST: "lost, tried again",
     Moment.PAUSED: "paused",
+    Moment.UNFETCHED: "left open",
 }
 """Moments that are worth a line where there is no live table, beside a job's end."""
 
@@ -50,12 +52,14 @@ class Display:
         self._running: dict[str, tuple[Job, Progress | None]] = {}
         self._begun: dict[str, float] = {}
         self._ranking: list[tuple[Record, Score]] = []
+        self._scorer: Scorer | None = None
+        self._complete = self._planned = 0
         self._failed = 0
         self._seconds: list[float] = []
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=2)
 
     def __enter__(self) -> Self:
-        self._ranking = self._study.ranking()
+        self._look()
         if self._console.is_terminal:
             self._live.__enter__()
         self._warn()
@@ -78,15 +82,20 @@ class Display:
         elif moment is Moment.SUBMITTED:
             self._running[job.id] = (job, None)
             self._begun[job.id] = time.monotonic()
-        elif moment in (Moment.CLOSED, Moment.LOST, Moment.PAUSED):
+        elif moment in (Moment.CLOSED, Moment.LOST, Moment.PAUSED, Moment.UNFETCHED):
             self._running.pop(job.id, None)
         if isinstance(detail, Record):
             self._close(detail)
         if not self._console.is_terminal:
             self._print(moment, job, detail)
 
+    def _look(self) -> None:
+        """Reads what the table shows: it is drawn by a thread of its own, which must not wait for a database."""
+        self._ranking, self._scorer = self._study.ranking(), self._study.scorer()
+        self._complete, self._planned = self._agenda.complete, self._agenda.planned
+
     def _close(self, record: Record) -> None:
-        self._ranking = self._study.ranking()
+        self._look()
         if record.job.kind is JobKind.BASELINE:
             self._warn()
         if record.state is JobState.FAILED:
@@ -104,6 +113,8 @@ class Display:
             text = f"{detail.state.value} {self._outcome(detail)}"
         elif moment in LINES:
             text = f"{LINES[moment]}{mixture}" + (f": {detail.message}" if isinstance(detail, Failure) else "")
+        elif isinstance(detail, Progress) and detail.note.startswith(WAITING):
+            text = detail.note
         else:
             return
         self.say(f"[{self._elapsed()}] {job.id}: {text}")
@@ -122,7 +133,7 @@ class Display:
         """The time that the open trials will take, from the mean of those that finished; empty at first."""
         if not self._seconds:
             return ""
-        open_ = self._agenda.planned - self._agenda.complete
+        open_ = self._planned - self._complete
         seconds = round(open_ * sum(self._seconds) / len(self._seconds) / self._slots)
         stops = isinstance(self._agenda, Trials) and self._study.spec.search.stop is not None
         most = "at most " if stops else ""
@@ -131,20 +142,18 @@ class Display:
     def _table(self) -> Group:
         spec = self._study.spec
         head = (
-            f"{spec.name}: {self._agenda.complete} of {self._agenda.planned} {self._agenda.noun} done, "
+            f"{spec.name}: {self._complete} of {self._planned} {self._agenda.noun} done, "
             f"{len(self._running)} running, {self._failed} failed, {self._elapsed()} so far{self._left()}"
         )
         metrics = Table("metric", "goal", "reference", "best trial", "gain", box=None)
-        if self._ranking:
+        if self._ranking and self._scorer is not None:
             record, score = self._ranking[0]
-            scorer = self._study.scorer()
-            assert scorer is not None
             for metric in spec.metrics:
                 broken = "  guard broken" if metric.name in score.violations else ""
                 metrics.add_row(
                     metric.name,
                     metric.goal.value,
-                    f"{scorer.reference(metric):.4f}",
+                    f"{self._scorer.reference(metric):.4f}",
                     f"{record.values[metric.name]:.4f}",
                     f"{score.gains[metric.name]:+.4f}{broken}",
                 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -34,17 +33,6 @@ def distribution_with(of: Hyperparameter, value: Value) -> BaseDistribution:
     if isinstance(of, Real):
         return FloatDistribution(min(of.low, value), max(of.high, value), log=of.log)
     return IntDistribution(min(of.low, int(value)), max(of.high, int(value)), log=of.log)
-
-
-def suggest(trial: optuna.Trial, name: str, of: Hyperparameter) -> Value:
-    """Makes a trial take a value of a hyperparameter from its study's sampler."""
-    if isinstance(of, Real):
-        return trial.suggest_float(name, of.low, of.high, log=of.log)
-    if isinstance(of, Whole):
-        return trial.suggest_int(name, of.low, of.high, log=of.log, step=of.step)
-    value = trial.suggest_categorical(name, list(of.choices))
-    assert value is not None
-    return value
 
 
 def incompatible(before: Mapping[str, BaseDistribution], wanted: Mapping[str, Hyperparameter]) -> dict[str, str]:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Callable
 
+from objectives.fence import lockable
 from ratio_search.agenda import Agenda, Trials
+from ratio_search.bookkeeping import account_of
 from ratio_search.confirm import Confirming
 from ratio_search.console import PlainConsole
 from ratio_search.display import Display
-from ratio_search.errors import StudyFailed
+from ratio_search.errors import StudyError, StudyFailed
+from ratio_search.floor import DiskFloor
 from ratio_search.interrupt import Interrupt
-from ratio_search.lease import Lease
 from ratio_search.lineup import Lineup
+from ratio_search.remote_jobs import remote_jobs
 from ratio_search.runner import Runner
 from ratio_search.search import Ending, Search
 from ratio_search.spec import StudySpec
-from ratio_search.storage import STORAGE_ERRORS, reason
+from ratio_search.storage import STORAGE_ERRORS
 from ratio_search.study import Study
+
+STOPPING = "stopping: running jobs save a checkpoint first; a second Ctrl-C ends them at once"
+LOCKLESS = (
+    "its file system has no locks; should this driver die, wait a minute before you resume, as nothing else waits for "
+    "what is left of its trials"
+)
+STOPPING_REMOTE = "stopping: nothing more is begun on the platform, and what runs there goes on without a driver"
 
 
 def drive(
@@ -56,10 +67,7 @@ def drive(
 
     ending, code = _driven(study, agenda, make_runner, console)
     if ending is Ending.BUDGET:
-        console.say(
-            f"budget.hours is spent, {study.spec.hours:g} hours: {study.complete} of {study.spec.search.trials} trials "
-            f"are done. To go on, raise it in {study.folder.study_file} and resume."
-        )
+        _tell_spent(study, Trials(study), console, "resume")
     if ending is Ending.DONE:
         _tell_early(study, console)
     return code
@@ -92,11 +100,7 @@ def confirm(
 
     ending, code = _driven(study, agenda, make_runner, console)
     if ending is Ending.BUDGET:
-        runs = Confirming(study, lineup)
-        console.say(
-            f"budget.hours is spent, {study.spec.hours:g} hours: {runs.complete} of {runs.planned} {runs.noun} are "
-            f"done. To go on, raise it in {study.folder.study_file} and confirm again."
-        )
+        _tell_spent(study, Confirming(study, lineup), console, "confirm again")
     return code
 
 
@@ -115,15 +119,43 @@ def _driven(
         console: where people look.
     """
     stop = study.folder.stop_file
-    with Lease(study.folder.lock_file), Interrupt() as interrupt:
+    with study.folder.lease() as study.lease, Interrupt() as interrupt:
 
         def stopping() -> bool:
             return interrupt.received is not None or stop.exists()
 
-        stop.unlink(missing_ok=True)
-        agenda = make_agenda()
-        ending = Ending.DONE if agenda is None else _search(study, agenda, make_runner, console, stopping)
+        try:
+            stop.unlink(missing_ok=True)
+            with study.folder.patient(console.say, stopping):
+                agenda = make_agenda()
+                try:
+                    ending = Ending.DONE if agenda is None else _search(study, agenda, make_runner, console, stopping)
+                finally:
+                    _tell_remote(study, console)
+        except KeyboardInterrupt:  # the second signal: whatever still runs is ended with the runner
+            ending = Ending.STOPPED
+        except STORAGE_ERRORS as error:
+            raise StudyFailed(
+                f"{study.folder.unwritable(error)}, then resume the study; what is finished is kept"
+            ) from error
     return ending, (interrupt.exit_code or 128 + signal.SIGTERM) if ending is Ending.STOPPED else 0
+
+
+def _tell_remote(study: Study, console: PlainConsole) -> None:
+    """Says what goes on without a driver, on the study's platform."""
+    if not study.spec.backend.REMOTE:
+        return
+    with contextlib.suppress(*STORAGE_ERRORS, StudyError):  # what cannot be read is told by somebody else
+        for job in remote_jobs(study):
+            console.say(f"goes on without a driver: {job}")
+
+
+def _tell_spent(study: Study, agenda: Agenda, console: PlainConsole, then: str) -> None:
+    """Says which limit ended a study, and what it would do with more."""
+    done = f"{agenda.complete} of {agenda.planned} {agenda.noun} are done"
+    wanted = agenda.planned - agenda.complete
+    why = account_of(study, {}).ended(wanted, study.spec.search.parallel, study.folder.study_file)
+    console.say(f"{done}; {why} and {then}")
 
 
 def _tell_early(study: Study, console: PlainConsole) -> None:
@@ -143,22 +175,16 @@ def _search(
     console: PlainConsole,
     stopping: Callable[[], bool],
 ) -> Ending:
-    try:
-        with (
-            make_runner(agenda.spec, stopping) as runner,
-            Display(study, runner.slots, console, agenda) as display,
-        ):
+    if not study.spec.backend.REMOTE and not lockable(study.folder.path):
+        console.say(f"warning: {study.folder.path}: {LOCKLESS}")
+    with (
+        make_runner(agenda.spec, stopping) as runner,
+        Display(study, runner.slots, console, agenda) as display,
+    ):
 
-            def announced() -> bool:
-                if asked := stopping():
-                    display.say("stopping: running jobs save a checkpoint first; a second Ctrl-C ends them at once")
-                return asked
+        def announced() -> bool:
+            if asked := stopping():
+                display.say(STOPPING_REMOTE if study.spec.backend.REMOTE else STOPPING)
+            return asked
 
-            return Search(study, runner, display, announced, agenda).run()
-    except KeyboardInterrupt:  # the second signal: whatever still runs is ended with the runner
-        return Ending.STOPPED
-    except STORAGE_ERRORS as error:
-        raise StudyFailed(
-            f"{study.folder.path}: cannot be written to ({reason(error)}); make room there, then resume the study; "
-            "what is finished is kept"
-        ) from error
+        return Search(study, runner, display, announced, agenda, DiskFloor.of(study, display.say)).run()

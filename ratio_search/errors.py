@@ -5,11 +5,14 @@ RatioSearchError
 ├── SpecError          a study file that cannot be used; names the dotted path
 ├── SpaceError         bounds that leave no mixture to choose from
 ├── StudyError         a study's folder cannot be used as asked: not there, already there, changed
-│   └── IdentityError  its results would no longer be comparable; names what differs
+│   ├── IdentityError  its results would no longer be comparable; names what differs
+│   └── Unreachable    the server that keeps its trials is away
 ├── NothingToRecommend no trial of it is finished
 ├── SelectionError     a mixture is asked for that the study does not have
+├── BudgetError        what is asked may go beyond the budget, and nobody agreed to that
 ├── LeaseError         another driver holds the study
 ├── RunnerError        trials cannot be run here: too few GPUs, no cluster, no such address
+│   └── RunnerLost     what runs them is gone
 └── StudyFailed        the study stopped because its work fails
 ```
 """
@@ -43,6 +46,10 @@ class IdentityError(StudyError):
     """The study file or its data changed so that old and new results could not be compared."""
 
 
+class Unreachable(StudyError):
+    """The server that keeps a study's trials cannot be reached."""
+
+
 class NothingToRecommend(RatioSearchError):
     """A study has finished nothing that could be recommended."""
 
@@ -51,12 +58,20 @@ class SelectionError(RatioSearchError):
     """A mixture is asked for in words that mean none, or that the study does not have."""
 
 
+class BudgetError(RatioSearchError):
+    """The worst case of what is asked goes beyond the budget, and nobody agreed to that."""
+
+
 class LeaseError(RatioSearchError):
     """Another driver holds the study."""
 
 
 class RunnerError(RatioSearchError):
     """Trials cannot be run here."""
+
+
+class RunnerLost(RunnerError):
+    """What runs a study's trials is gone; another driver can go on."""
 
 
 class StudyFailed(RatioSearchError):

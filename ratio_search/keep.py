@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from objectives.base import JobKind
@@ -13,7 +14,7 @@ from ratio_search.record import JobState, Record
 from ratio_search.study import Study
 
 
-def keep_best(study: Study) -> None:
+class Keeper:
     """Removes what is no longer needed: the artefacts of all but the best trials, and finished jobs' checkpoints.
 
     The best are the one whose confirmation was won, the recommended one, if it was tried, then those with the highest
@@ -21,22 +22,54 @@ def keep_best(study: Study) -> None:
     Until trials can be scored, nothing but checkpoints is removed. While a confirmation goes on, one run of each
     candidate stays beside them.
     """
-    confirmations, baseline = study.confirmations(), study.baseline()
-    for record in [*study.records(), *confirmations, *([baseline] if baseline is not None else [])]:
-        if record.state is not JobState.RUNNING:
-            for attempt in _attempts(study, record):
-                shutil.rmtree(attempt / "checkpoint", ignore_errors=True)
-    ranked = _best_first(study)
-    held, more = _held(study)
-    room, places = study.spec.keep.disk_gb * 1e9, study.spec.keep.best + (more if study.spec.keep.best else 0)
-    for place, record in enumerate([*held, *ranked, *(record for record in confirmations if record not in held)]):
-        artefacts = kept(study, record).values()
-        size = sum(_size(path) for path in artefacts)
-        if place < places and size <= room and (record in held or record.job.kind is JobKind.TRIAL):
-            room -= size
-            continue
-        for path in artefacts:
-            shutil.rmtree(path, ignore_errors=True)
+
+    def __init__(self, study: Study) -> None:
+        """Prepares to look after a study.
+
+        Args:
+            study: whose lease is held by this driver.
+        """
+        self._study = study
+        # Closed jobs that are done with: a study may have thousands, and each is looked at once on disk.
+        self._swept: set[str] = set()
+        self._bare: set[str] = set()
+
+    def tidy(self) -> None:
+        """Looks at what may have changed since the last time; the first time, at everything."""
+        baseline, confirmations = self._study.baseline(), self._study.confirmations()
+        jobs = [*self._study.records(), *confirmations, *([baseline] if baseline is not None else [])]
+        for record in jobs:
+            if record.state is not JobState.RUNNING and record.job.id not in self._swept:
+                for attempt in _attempts(self._study, record):
+                    for left in attempt.glob("checkpoint*"):  # with what a dead driver was replacing
+                        shutil.rmtree(left, ignore_errors=True)
+                self._swept.add(record.job.id)
+        if any(self._left(record) for record in jobs):
+            self._choose(confirmations)
+
+    def _choose(self, confirmations: Sequence[Record]) -> None:
+        """Removes the artefacts of all but the best."""
+        study = self._study
+        ranked = _best_first(study)
+        held, more = _held(study)
+        room, places = study.spec.keep.disk_gb * 1e9, study.spec.keep.best + (more if study.spec.keep.best else 0)
+        for place, record in enumerate([*held, *ranked, *(record for record in confirmations if record not in held)]):
+            artefacts = self._left(record).values()
+            size = sum(_size(path) for path in artefacts)
+            if place < places and size <= room and (record in held or record.job.kind is JobKind.TRIAL):
+                room -= size
+                continue
+            for path in artefacts:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _left(self, record: Record) -> dict[str, Path]:
+        """What `kept` finds of a job."""
+        if record.job.id in self._bare:
+            return {}
+        found = kept(self._study, record)
+        if not found and record.state is not JobState.RUNNING:
+            self._bare.add(record.job.id)
+        return found
 
 
 def kept(study: Study, record: Record) -> dict[str, Path]:
@@ -45,8 +78,15 @@ def kept(study: Study, record: Record) -> dict[str, Path]:
         return {}
     folder = study.attempt(record.job).folder
     places = {name: folder / place for name, place in record.measurement.artefacts.items()}
-    # A trainer's word decides what is removed, so it may name only what is inside its own folder.
-    return {name: path for name, path in places.items() if path.is_dir() and folder in path.resolve().parents}
+    return {name: path for name, path in places.items() if _inside(path, folder)}
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder in another one: a trainer's word decides what is removed, so it may name only that."""
+    try:
+        return path.is_dir() and folder in path.resolve().parents
+    except OSError:  # such as a name that is too long for any file
+        return False
 
 
 def _best_first(study: Study) -> list[Record]:
@@ -83,7 +123,9 @@ def _held(study: Study) -> tuple[list[Record], int]:
 
 
 def _attempts(study: Study, record: Record) -> list[Path]:
-    return list(study.attempt(record.job).folder.parent.glob("attempt-*"))
+    found = study.attempt(record.job).folder.parent.glob("attempt-*")
+    # What a trainer put in place of a folder may lead anywhere.
+    return [path for path in found if path.resolve() == path]
 
 
 def _size(path: Path) -> int:

@@ -10,7 +10,7 @@ import socket
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from ratio_search.errors import LeaseError, StudyError
 
@@ -50,8 +50,7 @@ class Lease:
                 "file system with locks"
             ) from error
         file.truncate(0)
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": now}, file)
+        json.dump(note(), file)
         file.flush()
         self._file = file
         return self
@@ -63,6 +62,41 @@ class Lease:
         assert self._file is not None
         self._file.close()
         self._file = None
+
+    def check(self) -> None:
+        """Checks, before anything is submitted, that the study is still held.
+
+        Raises:
+            LeaseError: it is not: another driver may run it.
+        """
+        assert self._file is not None
+        try:
+            if os.path.samestat(self._path.stat(), os.fstat(self._file.fileno())):
+                return
+        except OSError:
+            pass
+        raise LeaseError(
+            f"{self._path}: was removed or replaced while this driver held it, so that another may run the study; this "
+            "one ends; put the study's folder back where it was, then resume it"
+        )
+
+
+class OwnLease(Lease):
+    """The lease of a study that no other process can see."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(os.devnull))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def check(self) -> None:
+        """Nobody can take it."""
 
 
 def _acquired(file: IO[str]) -> bool:
@@ -101,7 +135,20 @@ def held(lock_file: Path) -> bool:
 def holder(lock_file: Path) -> str:
     """Who took the lease last, in words."""
     try:
-        data = json.loads(lock_file.read_text(encoding="utf-8"))
-        return f"process {data['pid']} on {data['host']} since {data['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+        return told(json.loads(lock_file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return told(None)
+
+
+def note() -> dict[str, Any]:
+    """What a driver leaves where it takes a lease: who it is, and since when it is there."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
+
+
+def told(left: Any) -> str:
+    """What `note` left, in words."""
+    try:
+        return f"process {left['pid']} on {left['host']} since {left['since']}"
+    except (KeyError, TypeError):
         return "another driver"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
-from objectives.data import ESTIMATE, SHOWN, Finding, Found, Split, TokenCounter
+from objectives.data import ESTIMATE, SHOWN, Capacity, Finding, Found, Split, TokenCounter
 from ratio_search.anchors import Anchor, anchors
+from ratio_search.budget import Foreseen
+from ratio_search.forecast import Forecast, RowTokens, counts_tokens, foreseen
 from ratio_search.manifest import Manifest, audited
 from ratio_search.repetition import Repetition, possible_space
 from ratio_search.sampler.strategy import check_installed
@@ -43,6 +46,7 @@ class Plan:
         anchors: the mixtures that are tried first.
         found: what is wrong with the data, errors not among it.
         counted: how tokens were counted, in words; None where they were not.
+        rows: tokens of training rows; None where they were not counted, or the rows are elsewhere.
         remarks: what the objective has to say beforehand, as far as it was asked.
     """
 
@@ -51,6 +55,7 @@ class Plan:
     anchors: tuple[Anchor, ...]
     found: tuple[Found, ...]
     counted: str | None
+    rows: RowTokens | None = None
     remarks: tuple[str, ...] = ()
 
     @classmethod
@@ -60,7 +65,8 @@ class Plan:
         Args:
             spec: of the study.
             wanted: what to look for in the data.
-            count: whether to count tokens, and to ask the objective for its remarks: what takes seconds.
+            count: whether to count tokens, and to ask the objective for its remarks: what takes seconds. Where a limit
+                or a price is of tokens, they are counted anyway.
             shown: rows that are named for each finding; None for all.
 
         Raises:
@@ -74,9 +80,9 @@ class Plan:
         space = possible_space(spec, manifest)
         repetition = Repetition.of(spec, manifest)
         remarks = spec.backend.remarks(spec.domains, spec.root) if count else ()
-        count = count and any(data.corpus.data.values())
-        counter = spec.backend.capacity(spec.root).counter if count else None
-        supplies = {}
+        count = (count or counts_tokens(spec)) and any(data.corpus.data.values())
+        capacity = spec.backend.capacity(spec.root) if count else Capacity()
+        supplies, means = {}, {}
         for name, splits in data.corpus.data.items():
             shares = epochs = None
             if name in space.names:
@@ -86,18 +92,36 @@ class Plan:
                     epochs = repetition.epochs(name, shares[0]), repetition.epochs(name, shares[1])
             tokens = None
             if count:
-                tokens = {
-                    split.value: int(own.lengths(counter)(np.arange(len(own))).sum()) for split, own in splits.items()
-                }
+                lengths = {split: own.lengths(capacity.counter)(np.arange(len(own))) for split, own in splits.items()}
+                tokens = {split.value: int(found.sum()) for split, found in lengths.items()}
+                if Split.TRAIN in lengths:  # what is longer than the objective reads is cut off
+                    means[name] = float(np.minimum(lengths[Split.TRAIN], capacity.context or np.inf).mean())
             supplies[name] = Supply(rows=manifest.rows[name], tokens=tokens, shares=shares, epochs=epochs)
         return cls(
             spec=spec,
             supplies=supplies,
             anchors=anchors(space, manifest.natural, spec.current),
             found=data.found,
-            counted=_about(counter) if count else None,
+            counted=_about(capacity.counter) if count else None,
+            rows=RowTokens.of(spec, space, means),
             remarks=remarks,
         )
+
+    @property
+    def foreseen(self) -> Foreseen:
+        """What an attempt at a job costs."""
+        return foreseen(self.spec, self.rows)
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """What the study costs; None where its trials are run, and paid for, by its caller."""
+        return None if self.spec.backend.EXTERNAL else Forecast.of(self.spec, self.foreseen, self.rows)
+
+    def asking(self, *, trials: int | None, parallel: int | None) -> Self:
+        """The same for other numbers than the study file states; None for those that it does."""
+        wanted = {key: n for key, n in (("trials", trials), ("parallel", parallel)) if n is not None}
+        search = self.spec.search.model_copy(update=wanted)
+        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, search=search))
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data."""
@@ -120,6 +144,7 @@ class Plan:
             "metrics": [metric.name for metric in self.spec.metrics],
             "trials": self.spec.search.trials,
             "parallel": self.spec.search.parallel,
+            "cost": None if self.forecast is None else self.forecast.to_json(),
         }
 
 

@@ -48,6 +48,8 @@ def plan_lines(plan: Plan) -> list[str]:
     for anchor in plan.anchors:
         lines.append(f"anchor {anchor.name}: {anchor.mixture}")
     lines += [f"searched too: {name}, {of}" for name, of in plan.spec.hyperparameters.items()]
+    if plan.forecast is not None:
+        lines += [f"cost, {line}" for line in plan.forecast.lines]
     lines.append(f"{plan.spec.search.trials} trials, {plan.spec.search.parallel} at a time")
     return lines
 

@@ -21,12 +21,13 @@ from objectives.errors import MixtureError
 from objectives.mixture import Mixture
 from ratio_search.chosen import Chosen, left_behind
 from ratio_search.confirmation import Confirmation
-from ratio_search.errors import StudyError
+from ratio_search.errors import SpecError, StudyError
 from ratio_search.hyperparameters import told
 from ratio_search.identity import digest
 from ratio_search.recommendation import Recommendation
 from ratio_search.record import JobState, Record
 from ratio_search.study import Study
+from ratio_search.yaml_file import plain
 
 PACKAGES = ("ratio-search", "optuna", "ray", "numpy", "torch", "transformers", "peft")
 """Whose versions a recipe states, where they are installed."""
@@ -197,7 +198,7 @@ class Recipe:
             seeds=seeds,
             artefacts=artefacts,
             versions=_versions(),
-            command=() if study.spec.backend.ELSEWHERE else _command(file.resolve()),
+            command=() if study.spec.backend.ELSEWHERE or study.spec.backend.REMOTE else _command(file.resolve()),
             confirmation=chosen.confirmation,
         )
 
@@ -215,7 +216,7 @@ class Recipe:
             _ = recipe.mixture
         except OSError as error:
             raise StudyError(f"{path}: cannot be read ({error.strerror}); expected a recipe") from error
-        except (yaml.YAMLError, UnicodeDecodeError, ValidationError, MixtureError) as error:
+        except (SpecError, UnicodeDecodeError, ValidationError, MixtureError) as error:
             raise StudyError(f"{path}: is no recipe: {error}") from error
         return recipe
 
@@ -279,8 +280,8 @@ def _written(data: Any, format_: str) -> str:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:  # JSON is YAML, too, but PyYAML takes its 1e-05 for text
-        return yaml.safe_load(text)
+    except (ValueError, RecursionError):  # JSON is YAML, too, but PyYAML takes its 1e-05 for text
+        return plain(text)
 
 
 def _command(file: Path) -> tuple[str, ...]:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ratio_search.errors import SpecError
+from ratio_search.yaml_file import plain
 
 WANTED = "expected a number, or the file of a confirmed recipe"
 
@@ -59,10 +58,10 @@ def _recipe(stated: str, path: Path) -> Mapping[str, Any]:
         raise SpecError(f"{path}: cannot be read ({why}); {WANTED}") from error
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         try:
-            data = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            data = plain(text)
+        except SpecError as error:
             raise SpecError(f"{path}: is no recipe, as it is neither JSON nor YAML; {WANTED}") from error
     if not isinstance(data, dict) or not {"study", "shares", "expected"} <= set(data):
         raise SpecError(f"{path}: is no recipe; {WANTED}")

@@ -1,30 +1,22 @@
-"""A study in tables: for people as rich text, for machines as plain data."""
+"""The trials of a study and its recommendation in tables: for people as rich text, for machines as plain data."""
 
 from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from objectives.base import Job, Progress
-from objectives.errors import RatioSearchError
+from objectives.base import Job
 from objectives.metrics import Goal
 from objectives.mixture import Mixture
-from ratio_search.confirmation import Confirmation
-from ratio_search.contest import Contest
-from ratio_search.errors import NothingToRecommend
 from ratio_search.hyperparameters import told
 from ratio_search.keep import kept
-from ratio_search.lease import held
 from ratio_search.mix import Mix
 from ratio_search.recipe import Recipe, rivals
 from ratio_search.recommendation import CREDIBLE
-from ratio_search.record import JobState, Record
-from ratio_search.storage import studies
 from ratio_search.study import Study
 
 RECOMMENDED = "recommended"
@@ -123,94 +115,6 @@ def alternatives(recipe: Recipe) -> list[str]:
     ]
 
 
-def status(study: Study) -> dict[str, Any]:
-    """Where a study stands, as plain data."""
-    records, baseline = study.records(), study.baseline()
-    jobs = [*([baseline] if baseline is not None else []), *records, *study.confirmations()]
-    by_state = {state: [record for record in jobs if record.state is state] for state in JobState}
-    return {
-        "name": study.spec.name,
-        "folder": str(study.folder.path),
-        "driver": "running" if held(study.folder.lock_file) else None,
-        "baseline": _baseline(study),
-        "warnings": study.warnings(),
-        "trials": {
-            "planned": study.spec.search.trials,
-            "complete": study.complete,
-            "running": sum(record.state is JobState.RUNNING for record in records),
-            "failed": sum(record.state is JobState.FAILED and record.failure is not None for record in records),
-            "imported": sum(record.imported for record in records),
-        },
-        "driver_hours": study.driver_hours,
-        "stopped_early": None if study.early_stop is None else study.early_stop.reason,
-        "best": _best(study),
-        "confirmation": _confirmation(study),
-        "running": [_running(study, record) for record in by_state[JobState.RUNNING]],
-        "failures": [
-            {"job": record.job.id, **record.failure.to_json()}
-            for record in by_state[JobState.FAILED]
-            if record.failure is not None
-        ],
-    }
-
-
-def status_table(found: dict[str, Any]) -> Table:
-    """What `status` found, for people."""
-    trials = found["trials"]
-    table = Table(show_header=False, box=None, title=found["name"], title_justify="left")
-    done = f"{trials['complete']} of {trials['planned']} done, {trials['running']} open, {trials['failed']} failed"
-    if trials["imported"]:
-        done += f", and {trials['imported']} imported"
-    table.add_row("trials", done)
-    if found["stopped_early"]:
-        table.add_row("search", found["stopped_early"])
-    table.add_row("driver", f"{found['driver'] or 'none'}, {found['driver_hours']:.2f} hours so far")
-    table.add_row("baseline", found["baseline"] or "not wanted")
-    for warning in found["warnings"]:
-        table.add_row("warning", warning)
-    best = found["best"]
-    if best is not None:
-        shares = " ".join(f"{name}={share:.3f}" for name, share in best["shares"].items())
-        guards = "" if best["feasible"] else ", breaks a guard"
-        where = best["trial"] if best["tried"] else f"a new mixture near {best['trial']}"
-        table.add_row("best", f"{where} with {best['score']:+.4f}{guards}: {shares}")
-    confirmation = found["confirmation"]
-    if confirmation is not None:
-        table.add_row("confirmed", f"{confirmation['complete']} of {confirmation['planned']} runs")
-        for line in confirmation["verdict"]:
-            table.add_row("", line)
-    for job in found["running"]:
-        table.add_row("open", f"{job['job']} attempt {job['attempt']}: {job['progress'] or 'not begun'}")
-    for failure in found["failures"]:
-        table.add_row("failed", f"{failure['job']}: {failure['message']}")
-    return table
-
-
-def overview(runs: Path) -> list[dict[str, Any]]:
-    """The status of every study in a folder of runs; of one that cannot be opened, its name and why."""
-    found = []
-    for folder in studies(runs):
-        try:
-            found.append(status(Study.open(folder)))
-        except RatioSearchError as error:
-            found.append({"name": folder.path.name, "folder": str(folder.path), "error": str(error)})
-    return found
-
-
-def overview_table(found: list[dict[str, Any]]) -> Table:
-    """What `overview` found, for people."""
-    table = Table("study", "driver", "done", "planned", "failed", "best score")
-    for study in found:
-        if "error" in study:
-            table.add_row(study["name"], Text(study["error"], style="red"))
-            continue
-        trials, best = study["trials"], study["best"]
-        score = "" if best is None else f"{best['score']:+.4f}"
-        counts = (str(trials[key]) for key in ("complete", "planned", "failed"))
-        table.add_row(study["name"], study["driver"] or "none", *counts, score)
-    return table
-
-
 def trial_rows(study: Study) -> list[dict[str, Any]]:
     """Every trial with everything known of it, one flat row each; the same columns in all rows."""
     scores = {record.number: score for record, score in study.ranking()}
@@ -241,7 +145,7 @@ def trial_rows(study: Study) -> list[dict[str, Any]]:
                     f"{name}/stderr": estimate.stderr,
                     f"{name}/rows": estimate.rows,
                 }
-            row |= {f"cost/{name}": amount for name, amount in measured.cost.items()}
+        row |= {f"cost/{name}": amount for name, amount in record.cost.items()}
         if score is not None:
             row |= {f"{name}/gain": gain for name, gain in score.gains.items()}
             row |= {f"{name}/violation": excess for name, excess in score.violations.items()}
@@ -287,59 +191,9 @@ def trials_table(study: Study) -> Table:
     return table
 
 
-def progress_text(progress: Progress | None) -> str:
-    """How far a job is, in words; empty when it has not said."""
-    if progress is None:
-        return ""
-    steps = f"step {progress.step} of {progress.total}" if progress.total else ""
-    return " ".join(filter(None, (steps, progress.note)))
-
-
 def _value(job: Job, name: str) -> str:
     """The value of a hyperparameter; empty where it was not searched yet."""
     return told(job.hyperparameters[name]) if name in job.hyperparameters else ""
-
-
-def _best(study: Study) -> dict[str, Any] | None:
-    """What would be recommended now, with what is expected of it; None where nothing would be."""
-    try:
-        advice = study.recommend()
-    except NothingToRecommend:
-        return None
-    return {
-        "trial": advice.record.job.id,
-        "tried": advice.tried,
-        "score": advice.score.balanced,
-        "feasible": advice.score.feasible,
-        "shares": dict(advice.mixture),
-    }
-
-
-def _confirmation(study: Study) -> dict[str, Any] | None:
-    """How far the confirmation is, and what it says so far; None where there is none."""
-    contest = Contest.of(study)
-    if contest is None:
-        return None
-    found = Confirmation.of(contest)
-    return {
-        "planned": contest.planned,
-        "complete": contest.complete,
-        "winner": None if found is None else found.winner,
-        "verdict": [] if found is None else list(found.words),
-    }
-
-
-def _running(study: Study, record: Record) -> dict[str, Any]:
-    progress = study.attempt(record.job).progress()
-    return {"job": record.job.id, "attempt": record.job.attempt, "progress": progress_text(progress)}
-
-
-def _baseline(study: Study) -> str | None:
-    """Where the baseline stands; None where none is wanted."""
-    found = study.baseline()
-    if found is not None:
-        return found.state.value
-    return "not yet" if study.spec.baseline else None
 
 
 def _marked(value: float, best: bool) -> Text:

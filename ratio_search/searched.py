@@ -58,17 +58,22 @@ def longest_run(backend: Backend, searched: Mapping[str, Hyperparameter]) -> int
         backend: the study's settings.
         searched: what replaces some of them, job by job.
     """
+    return longest(backend, searched).train_rows
+
+
+def longest(backend: Backend, searched: Mapping[str, Hyperparameter]) -> Backend:
+    """The settings of the job of a study that trains on the most rows; see `longest_run`."""
     values = {name: of.probes[0] for name, of in searched.items()}
 
     def rows(name: str, value: Value) -> int:
         return backend.with_hyperparameters({**values, name: value}).train_rows or 0
 
     if backend.train_rows is None:
-        return None
+        return backend
     # One after another will do: no setting that makes a run longer does so for some values of another one only.
     for name, of in searched.items():
         values[name] = max(of.probes, key=lambda value: rows(name, value))
-    return backend.with_hyperparameters(values).train_rows
+    return backend.with_hyperparameters(values)
 
 
 def _hyperparameter(at: str, section: HyperparameterSection) -> Hyperparameter:

@@ -16,6 +16,8 @@ from objectives.errors import OptionsError, ResultError, ScoreError
 from objectives.metrics import KINDS
 from objectives.mixture import Mixture
 from objectives.scorer import Balance, BalanceKind, Metric
+from ratio_search.budget import check_knowable
+from ratio_search.database_url import DatabaseUrl
 from ratio_search.errors import SpaceError, SpecError
 from ratio_search.hyperparameters import Hyperparameter
 from ratio_search.judged import check_balance, check_function, measured_metric, told_metric
@@ -24,7 +26,9 @@ from ratio_search.sampler.strategy import SamplerKind
 from ratio_search.searched import hyperparameters, longest_run
 from ratio_search.space import Group, SimplexSpace
 from ratio_search.study_file import (
+    BudgetSection,
     DataSection,
+    HealthSection,
     KeepSection,
     SearchSection,
     StorageKind,
@@ -49,9 +53,10 @@ class StudySpec:
         data: what a share is a share of, how often data may repeat, and what follows from bad rows.
         baseline: whether the untuned model is evaluated as the reference.
         search: how many trials, how many at a time, and the seed.
-        hours: wall-clock hours that drivers may spend on the study, over all resumes; None for no limit.
+        budget: what may be spent, over all resumes, and at which prices.
         hyperparameters: what is searched beside the shares, by name.
         keep: which trials' artefacts stay on disk.
+        health: when a trial counts as stuck, and the room on the disk that is left alone.
         storage: where the study is kept.
         text: the file as it was written.
     """
@@ -66,21 +71,26 @@ class StudySpec:
     data: DataPolicy
     baseline: bool
     search: SearchSection
-    hours: float | None
+    budget: BudgetSection
     hyperparameters: Mapping[str, Hyperparameter]
     keep: KeepSection
-    storage: StorageKind
+    health: HealthSection
+    storage: StorageKind | DatabaseUrl
     text: str
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, root: Path | None = None) -> Self:
         """Reads a study file.
+
+        Args:
+            path: the file.
+            root: absolute folder that its relative paths start from; None for the one that it lies in.
 
         Raises:
             SpecError: it cannot be used; every problem names its dotted path.
         """
         path = Path(path)
-        return cls.parse(read(path), path.resolve().parent, source=str(path))
+        return cls.parse(read(path), root or path.resolve().parent, source=str(path))
 
     @classmethod
     def parse(cls, text: str, root: Path, source: str = "study file") -> Self:
@@ -123,13 +133,15 @@ class StudySpec:
             data=_data(file.data),
             baseline=_baseline(file.baseline, metrics, elsewhere),
             search=file.search,
-            hours=file.budget.hours,
+            budget=file.budget,
             hyperparameters=hyperparameters(file.search.hyperparameters, backend),
             keep=file.keep,
+            health=file.health,
             storage=file.storage,
             text=text,
         )
         spec._check_storage()
+        check_knowable(spec.budget, spec.backend)
         spec._check_stop()
         spec._check_metrics()
         try:
@@ -285,9 +297,16 @@ class StudySpec:
                 "hyperparameters": {name: of.to_json() for name, of in self.hyperparameters.items()} or None,
                 "space": self.search.space.model_dump(mode="json", exclude_defaults=True) or None,
             },
-            "budget": {"hours": self.hours},
+            "budget": self.budget.model_dump(mode="json"),
             "keep": self.keep.model_dump(mode="json"),
+            "storage": None if self.server is None else str(self.server),
+            "health": self.health.model_dump(mode="json"),
         }
+
+    @property
+    def server(self) -> DatabaseUrl | None:
+        """The database server that keeps the trials; None where there is none."""
+        return self.storage if isinstance(self.storage, DatabaseUrl) else None
 
     @property
     def _dropped(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from objectives.base import Job, JobKind
 from objectives.scorer import BalanceKind, Metric, Score, Scorer
 from ratio_search.adviser import EXPLAINED
 from ratio_search.anchors import Anchor, anchors
+from ratio_search.budget import Foreseen
 from ratio_search.errors import NothingToRecommend, StudyError
 from ratio_search.explanation import Explainer, Explanation
 from ratio_search.front import Front
@@ -21,6 +22,7 @@ from ratio_search.jobs import Jobs
 from ratio_search.lineup import Lineup
 from ratio_search.manifest import Manifest
 from ratio_search.model import Evidence, PointSpace, one_thread
+from ratio_search.ranks import Ranks
 from ratio_search.recommendation import Recommendation
 from ratio_search.record import JobState, Record
 from ratio_search.repetition import possible_space
@@ -33,13 +35,13 @@ from ratio_search.selection import Selection
 from ratio_search.space import SAME
 from ratio_search.spec import StudySpec
 from ratio_search.stopping import EarlyStop, enough
-from ratio_search.storage import StudyFolder, StudyHome
+from ratio_search.storage import StudyFolder, StudyHome, reference_name
 
 MODEL_FROM = 3
 """Finished trials, at least, that a model of the metrics is trusted with a recommendation for."""
 
 OVERRIDES, DRIVER_HOURS, POLICY, EARLY_STOP = "overrides", "driver_hours", "policy", "early_stop"
-LINEUP = "lineup"
+LINEUP, IDENTIFIER, FORESEEN = "lineup", "identifier", "foreseen"
 """Names of study attributes."""
 
 
@@ -70,17 +72,13 @@ class Standing:
             anchors=self._anchors,
             settings=usual(spec.hyperparameters, spec.backend),
         )
-        try:
-            self._optuna = optuna.load_study(study_name=spec.name, storage=storage, sampler=self._sampler)
-            references = optuna.load_study(study_name=f"{spec.name}/reference", storage=storage)
-        except KeyError as error:
-            raise StudyError(
-                f"{self.folder.database}: holds no study {spec.name!r}, though the folder is this study's; restore it "
-                "from a copy"
-            ) from error
+        self._optuna = optuna.load_study(study_name=spec.name, storage=storage)
+        references = optuna.load_study(study_name=reference_name(spec.name), storage=storage)
         self._trials = Jobs(self._optuna, storage, JobKind.TRIAL, domains)
         self._references = Jobs(references, storage, JobKind.BASELINE, domains)
         self._confirmations = Jobs(references, storage, JobKind.CONFIRMATION, domains)
+        self._baseline: Record | None = None
+        self._ranks: Ranks | None = None
         self.spec = overridden(spec, self._optuna.user_attrs.get(OVERRIDES, {}))
 
     @property
@@ -98,11 +96,17 @@ class Standing:
         """All trials, in order."""
         return self._trials.records()
 
+    def jobs(self) -> list[Record]:
+        """All jobs of every kind: the untuned baseline, trials, and runs that were to confirm."""
+        return [*self._references.records(), *self.records(), *self.confirmations()]
+
     def baseline(self) -> Record | None:
         """The evaluation of the untuned model: the finished one, else the latest."""
-        found = self._references.records()
-        done = [record for record in found if record.state is JobState.COMPLETE]
-        return done[0] if done else found[-1] if found else None
+        if self._baseline is None or self._baseline.state is not JobState.COMPLETE:
+            found = self._references.records()
+            done = [record for record in found if record.state is JobState.COMPLETE]
+            self._baseline = done[0] if done else found[-1] if found else None
+        return self._baseline
 
     def confirmations(self) -> list[Record]:
         """All fresh runs that were to confirm a recommendation, this one or an earlier one, in order."""
@@ -155,8 +159,9 @@ class Standing:
         scorer = scorer or self.scorer()
         if scorer is None:
             return []
-        scored = [(record, scorer.score(record.values)) for record in self._trials.records(JobState.COMPLETE)]
-        return sorted(scored, key=lambda pair: (self.allows(pair[0]), pair[1]), reverse=True)
+        if self._ranks is None or self._ranks.scorer != scorer:
+            self._ranks = Ranks(scorer, self.allows)
+        return self._ranks.of(self._trials.records(JobState.COMPLETE))
 
     def allows(self, record: Record) -> bool:
         """Whether a trial keeps the bounds of now, which may have changed since it was run."""
@@ -337,9 +342,20 @@ class Standing:
         return digest({**{key: policy[key] for key in ("metrics", "balance", "share")}, **searched})
 
     @property
+    def identifier(self) -> str | None:
+        """What tells this study from others of its name, wherever it is copied; None before its first driver."""
+        found = self._optuna.user_attrs.get(IDENTIFIER)
+        return None if found is None else str(found)
+
+    @property
     def driver_hours(self) -> float:
         """Wall-clock hours that drivers have spent on the study."""
         return float(self._optuna.user_attrs.get(DRIVER_HOURS, 0.0))
+
+    @property
+    def foreseen(self) -> Foreseen:
+        """What its jobs were expected to cost when it was launched."""
+        return Foreseen.from_json(self._optuna.user_attrs.get(FORESEEN))
 
     def attempt(self, job: Job) -> Attempt:
         """The job with the folder that its attempt runs in."""

@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from optuna.study import StudyDirection
 
-from objectives.attempt import Attempt, Failure, FailureKind
-from objectives.base import Job, JobKind, Measurement
-from objectives.errors import ResultError
+from objectives.base import Job
+from objectives.errors import DataError, OptionsError
 from objectives.metrics import Goal
+from ratio_search.budget import Foreseen
 from ratio_search.charter import Charter
 from ratio_search.distributions import incompatible
 from ratio_search.errors import IdentityError, StudyError
 from ratio_search.identity import differences, listed
-from ratio_search.jobs import Jobs
+from ratio_search.in_flight import InFlight
 from ratio_search.lineup import Lineup
 from ratio_search.past_runs import Imported, PastRuns
 from ratio_search.record import JobState, Record
 from ratio_search.rerun import Rerun
 from ratio_search.sampler.strategy import check_installed
 from ratio_search.spec import StudySpec
-from ratio_search.standing import DRIVER_HOURS, EARLY_STOP, LINEUP, OVERRIDES, POLICY, Standing, overridden
+from ratio_search.standing import (
+    DRIVER_HOURS,
+    EARLY_STOP,
+    FORESEEN,
+    IDENTIFIER,
+    LINEUP,
+    OVERRIDES,
+    POLICY,
+    overridden,
+)
 from ratio_search.stopping import EarlyStop, StopKind
 from ratio_search.storage import StudyFolder, StudyHome, StudyMemory
 from ratio_search.study_file import SearchSection, StorageKind
-from ratio_search.trial import ATTEMPT, FAILURE, LOSSES, MEASUREMENT
 from ratio_search.yaml_file import read, validated
 
-MAX_LOSSES = 3
-"""Attempts of one job that may be lost to the infrastructure before the job counts as failed."""
+IDENTIFIER_DIGITS = 8
+"""Digits that tell a study from others of its name."""
 
 _DIRECTIONS = {Goal.MAXIMIZE: StudyDirection.MAXIMIZE, Goal.MINIMIZE: StudyDirection.MINIMIZE}
 
 
-class Study(Standing):
+class Study(InFlight):
     """A search for the best mixture, kept in a folder so that it can go on after anything.
 
     Reading is safe at any time and from any process. Only one process may call what changes the study, and
@@ -60,9 +68,11 @@ class Study(Standing):
             DataError, SpecError: the study's data cannot be used, or what its sampler needs is not installed.
         """
         check_installed(spec.search.sampler)
-        charter = Charter.of(spec)
-        folder = StudyFolder(Path(runs) / spec.name)
+        folder = StudyFolder(Path(runs) / spec.name, spec.server)
         home: StudyHome = StudyMemory(spec.name) if spec.storage is StorageKind.MEMORY else folder
+        if not home.exists:
+            home.check_new()
+        charter = Charter.of(spec)
         if home.exists:
             raise cls._there_already(folder, spec, charter)
         home.make(spec.text, charter, {metric.name: _DIRECTIONS[metric.goal] for metric in spec.metrics})
@@ -70,8 +80,12 @@ class Study(Standing):
         return cls(spec, home, charter.manifest)
 
     @classmethod
-    def open(cls, folder: str | Path | StudyFolder) -> Self:
+    def open(cls, folder: str | Path | StudyFolder, root: Path | None = None) -> Self:
         """Opens a study for reading, by the study file in its folder and the data as it was.
+
+        Args:
+            folder: the study's.
+            root: absolute folder that relative paths refer to, where that is another one by now; see `relocate`.
 
         Raises:
             StudyError: there is no study, or it is damaged.
@@ -80,11 +94,11 @@ class Study(Standing):
         """
         folder = folder if isinstance(folder, StudyFolder) else StudyFolder(Path(folder))
         charter = folder.charter()
-        spec = StudySpec.parse(read(folder.study_file), charter.root, source=str(folder.study_file))
-        if spec.storage is not StorageKind.SQLITE:
+        spec = StudySpec.parse(read(folder.study_file), root or charter.root, source=str(folder.study_file))
+        if spec.storage is StorageKind.MEMORY:
             raise StudyError(
-                f"{folder.study_file}: storage: expected sqlite, which keeps this study, found {spec.storage}; put it "
-                "back"
+                f"{folder.study_file}: storage: expected sqlite, or the URL of the database that keeps this study; "
+                f"found {spec.storage}; put it back"
             )
         # Without these two the records could not even be read.
         before, now = (
@@ -95,7 +109,7 @@ class Study(Standing):
                 f"{folder.study_file}: describes another study now, because this changed:\n{listed(differing)}\n"
                 "put it back, or launch a new study under another name"
             )
-        study = cls(spec, folder, charter.manifest)
+        study = cls(spec, folder.kept_by(spec.server), charter.manifest)
         study._check_hyperparameters()
         return study
 
@@ -153,7 +167,16 @@ class Study(Standing):
             IdentityError: the data or the study file's identity changed; the differing paths are listed.
             DataError: data can no longer be read.
         """
-        differing = differences(self.home.charter().identity, Charter.of(self.spec).identity)
+        try:
+            now = Charter.of(self.spec).identity
+        except (DataError, OptionsError) as error:
+            if all(file.exists() for d in self.spec.domains for file in (*d.train, *d.test, *d.final)):
+                raise
+            raise type(error)(
+                f"{error}\nrelative paths of {self.home.place} start from {self.spec.root}; if its data lies elsewhere "
+                f"by now, say where once: ratio-search resume {self.home.place} --data-root DIR"
+            ) from error
+        differing = differences(self.home.charter().identity, now)
         if differing:
             raise IdentityError(
                 f"{self.home.place}: results would no longer be comparable, because this changed:\n"
@@ -169,14 +192,15 @@ class Study(Standing):
         trial is told.
         """
         seed = self.spec.search.seed
-        if self.spec.baseline and not self._references.count(JobState.COMPLETE, JobState.RUNNING):
-            return self._references.add(lambda trial: None, seed)
-        if self._trials.count(JobState.COMPLETE, JobState.RUNNING) >= self.spec.search.trials:
+        if self.spec.baseline and ((baseline := self.baseline()) is None or baseline.state is JobState.FAILED):
+            return self._references.add(None, [], {}, seed)
+        records = self._trials.records()
+        if sum(r.state is not JobState.FAILED and not r.imported for r in records) >= self.spec.search.trials:
             return None
         self._sampler.scorer, self._sampler.trials = self.scorer(), self.spec.search.trials
         if self.spec.search.stop is StopKind.AUTO and not self._goes_on():
             return None
-        return self._trials.add(self._sampler.suggest, seed)
+        return self._trials.add(self._sampler.propose(records), records, self.spec.hyperparameters, seed)
 
     def _goes_on(self) -> bool:
         """Whether to ask for another trial by `search.stop: auto`; that none is worth it is decided here, and kept."""
@@ -219,112 +243,6 @@ class Study(Standing):
         """A new job that confirms, its intent stored; it is judged on the final files."""
         return self._confirmations.repeat(rerun, self.spec.search.seed)
 
-    def unfinished(self) -> list[Job]:
-        """Settles what a dead driver of the search left open, and gives the jobs that need another attempt.
-
-        A trial whose intent was not completely stored is closed, at no cost. One whose failure is on record is
-        closed, too. One whose result is on disk is told. Any other goes on, from its last checkpoint, in a new
-        attempt.
-        """
-        return [*self._settled(self._references), *self._settled(self._trials)]
-
-    def unconfirmed(self) -> list[Job]:
-        """The same of jobs that confirm."""
-        return self._settled(self._confirmations)
-
-    def _settled(self, jobs: Jobs) -> list[Job]:
-        pending = []
-        jobs.drop_half_made()
-        for record in jobs.records(JobState.RUNNING):
-            result = record.failure or self._result_on_disk(record.job)
-            if isinstance(result, Measurement):
-                self.tell(record.job.id, result)
-            elif isinstance(result, Failure):
-                self.fail(record.job.id, result)
-            else:
-                pending.append(self.again(record.job))
-        return pending
-
-    def start(self, job: Job) -> Attempt:
-        """The job's attempt, on record as started: whatever follows, no later attempt shares its folder."""
-        attempt = self.attempt(job)
-        attempt.folder.mkdir(parents=True, exist_ok=True)
-        return attempt
-
-    def again(self, job: Job) -> Job:
-        """The next attempt at a job, its intent stored; the same attempt while that was never started."""
-        if not self.attempt(job).folder.exists():
-            return job
-        jobs, record = self._open(job.id)
-        jobs.note(record, ATTEMPT, job.attempt + 1)
-        return dataclasses.replace(job, attempt=job.attempt + 1)
-
-    def lost(self, job: Job) -> bool:
-        """Counts an attempt that the infrastructure lost; whether the job may be tried again."""
-        jobs, record = self._open(job.id)
-        jobs.note(record, LOSSES, record.losses + 1)
-        return record.losses + 1 < MAX_LOSSES
-
-    def store(self, job_id: str, measurement: Measurement) -> Failure | None:
-        """Stores all that a job reported, without closing it; what is wrong with it, if anything is.
-
-        What is no number is not stored.
-        """
-        jobs, record = self._open(job_id)
-        try:
-            measurement = Measurement.from_json(measurement.to_json())
-        except ResultError as error:
-            return Failure(kind=FailureKind.RESULT, message=str(error))
-        jobs.note(record, MEASUREMENT, measurement.to_json())
-        try:
-            self.spec.check_measured(measurement)
-        except ResultError as error:
-            return Failure(kind=FailureKind.RESULT, message=str(error))
-        return None
-
-    def tell(self, job_id: str, result: Measurement | Mapping[str, float]) -> Record:
-        """Stores a job's result and closes the job: complete, or failed when a metric is missing or impossible.
-
-        Args:
-            job_id: as `ask` gave it.
-            result: what the objective reported, or its metrics alone.
-
-        Raises:
-            StudyError: no such job is open.
-        """
-        if not isinstance(result, Measurement):
-            result = Measurement.of_numbers(result)
-        wrong = self.store(job_id, result)
-        return self.close(job_id) if wrong is None else self.fail(job_id, wrong)
-
-    def close(self, job_id: str) -> Record:
-        """Closes a job whose good result is stored.
-
-        Raises:
-            StudyError: no such job is open.
-        """
-        jobs, record = self._open(job_id)
-        if jobs.kind is JobKind.TRIAL:
-            # In the order in which they were first stated: the file's own may have changed since.
-            return jobs.close(record, [record.values[name] for name in self._optuna.metric_names or ()])
-        return jobs.close(record, [0.0])  # an Optuna study needs a value; the attributes are the truth
-
-    def fail(self, job_id: str, failure: Failure | str) -> Record:
-        """Closes a job as failed.
-
-        Args:
-            job_id: as `ask` gave it.
-            failure: the reason.
-
-        Raises:
-            StudyError: no such job is open.
-        """
-        if isinstance(failure, str):
-            failure = Failure(kind=FailureKind.OBJECTIVE, message=failure)
-        jobs, record = self._open(job_id)
-        jobs.note(record, FAILURE, failure.to_json())
-        return jobs.close(record, None)
-
     def override(self, *, trials: int | None = None, parallel: int | None = None) -> None:
         """Runs the study with other numbers than its file states, from now on and until the file is edited.
 
@@ -344,6 +262,10 @@ class Study(Standing):
         self._optuna.set_user_attr(OVERRIDES, overrides)
         self.spec = overridden(stated, overrides)
 
+    def foresee(self, foreseen: Foreseen) -> None:
+        """Keeps what jobs are expected to cost, before any was run."""
+        self._optuna.set_user_attr(FORESEEN, foreseen.to_json())
+
     def spend(self, hours: float) -> None:
         """Adds wall-clock hours of a driver to the study's account."""
         self._optuna.set_user_attr(DRIVER_HOURS, self.driver_hours + hours)
@@ -352,12 +274,30 @@ class Study(Standing):
         """Notes in the study's history that a driver starts, and which policy changed since the last one.
 
         From now on an anchor that failed before may be tried again, as its cause may be gone.
+
+        Raises:
+            StudyError: the database is an older copy than the folder.
         """
+        self._check_known()
+        if self.identifier is None:
+            # Short, as it stands in names that a platform limits. Older studies have no mark.
+            mark = self.home.charter().mark or secrets.token_hex(IDENTIFIER_DIGITS)
+            self._optuna.set_user_attr(IDENTIFIER, mark[:IDENTIFIER_DIGITS])
         self._sampler.forgiven = frozenset(record.number for record in self._trials.records(JobState.FAILED))
         last = self._optuna.user_attrs.get(POLICY, self.spec.policy)
         changed = differences(last, self.spec.policy)
         self.home.log("started", **({"policy_changed": changed} if changed else {}))
         self._optuna.set_user_attr(POLICY, self.spec.policy)
+
+    def _check_known(self) -> None:
+        """Checks that the database knows of every job that was started, or new ones would be taken for those."""
+        unknown = self.home.started() - {record.job.id for record in self.jobs()}
+        if unknown:
+            raise StudyError(
+                f"{self.home.place}: the database does not know of {', '.join(sorted(unknown))}, whose folders are in "
+                "jobs/ there: it is an older copy; restore a newer one, or move these folders away, so that their work "
+                "is done again"
+            )
 
     def import_runs(self, source: str | Path | PastRuns) -> Imported:
         """Adds runs from elsewhere as finished trials, which are learned from but do not count as the study's own.
@@ -391,16 +331,3 @@ class Study(Standing):
         )
         self.home.log("imported", file=str(runs.path), runs=len(added), already=found.already)
         return found
-
-    def _open(self, job_id: str) -> tuple[Jobs, Record]:
-        for jobs in (self._references, self._trials, self._confirmations):
-            record = jobs.open(job_id)
-            if record is not None:
-                return jobs, record
-        raise StudyError(f"no open job {job_id!r} in study {self.spec.name!r}; it is closed, or was never asked for")
-
-    def _result_on_disk(self, job: Job) -> Measurement | Failure | None:
-        try:
-            return self.attempt(job).result()
-        except ResultError as error:
-            return Failure(kind=FailureKind.RESULT, message=str(error))

@@ -7,11 +7,12 @@ import math
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from objectives.data import Action, Weigh
 from objectives.metrics import Goal
 from objectives.scorer import EXPECTED, BalanceKind
+from ratio_search.database_url import EXAMPLE, DatabaseUrl
 from ratio_search.sampler.strategy import SamplerKind
 from ratio_search.stopping import WORTH, StopKind
 from ratio_search.yaml_file import loaded, shown, validated
@@ -200,10 +201,39 @@ class SearchSection(Section):
     space: SpaceSection = SpaceSection()
 
 
-class BudgetSection(Section):
-    """`budget`: what may be spent beside the number of trials."""
+Price = Annotated[Finite, Field(ge=0)]
 
+
+class PricesSection(Section):
+    """`budget.prices`: what a unit of each of the other limits costs, where no amount is billed for a job.
+
+    Attributes:
+        usd_per_hour: of wall-clock time while a driver runs, such as a rented machine's price.
+        usd_per_gpu_hour: of each GPU that a job holds.
+        usd_per_million_tokens: that a job trains on.
+    """
+
+    usd_per_hour: Price | None = None
+    usd_per_gpu_hour: Price | None = None
+    usd_per_million_tokens: Price | None = None
+
+
+class BudgetSection(Section):
+    """`budget`: what may be spent beside the number of trials; whichever limit comes first ends the study.
+
+    Attributes:
+        usd: money.
+        hours: wall-clock time of drivers, over all resumes.
+        gpu_hours: of each GPU that a job holds.
+        tokens: that jobs train on, repeats counted.
+        prices: what turns the others into money.
+    """
+
+    usd: Annotated[Finite, Field(gt=0)] | None = None
     hours: Annotated[Finite, Field(gt=0)] | None = None
+    gpu_hours: Annotated[Finite, Field(gt=0)] | None = None
+    tokens: Annotated[Finite, Field(gt=0)] | None = None
+    prices: PricesSection = PricesSection()
 
 
 class StorageKind(enum.StrEnum):
@@ -215,11 +245,35 @@ class StorageKind(enum.StrEnum):
     """In this process alone: it ends with it."""
 
 
+def _storage(value: Any) -> Any:
+    """A kind of storage, or the URL of a server; what may hold a password is not shown."""
+    if value in tuple(StorageKind):
+        return StorageKind(value)
+    if isinstance(value, str) and "://" in value:
+        return DatabaseUrl.parse(value)
+    found = "other text" if isinstance(value, str) and re.search("[:@]", value) else shown(value)
+    raise ValueError(f"expected sqlite, memory, or a URL such as {EXAMPLE}, found {found}")
+
+
 class KeepSection(Section):
     """`keep`: how many of the best trials' artefacts stay on disk, and how much room they may take."""
 
     best: Annotated[Whole, Field(ge=0)] = 2
     disk_gb: Annotated[Finite, Field(gt=0)] = 20.0
+
+
+class HealthSection(Section):
+    """`health`: when a trial counts as stuck, and the room on the disk that is left alone.
+
+    Attributes:
+        stuck_after_s: seconds without a sign of life of whoever runs it.
+        floor_gb: below it nothing new is started; None never waits for room.
+        wait_s: seconds to wait for room once nothing runs any more, before the driver ends.
+    """
+
+    stuck_after_s: Annotated[Finite, Field(gt=0)] = 120.0
+    floor_gb: Annotated[Finite, Field(gt=0)] | None = 1.0
+    wait_s: Annotated[Finite, Field(ge=0)] = 600.0
 
 
 class StudyFile(Section):
@@ -236,7 +290,8 @@ class StudyFile(Section):
     search: SearchSection = SearchSection()
     budget: BudgetSection = BudgetSection()
     keep: KeepSection = KeepSection()
-    storage: StorageKind = StorageKind.SQLITE
+    health: HealthSection = HealthSection()
+    storage: Annotated[StorageKind | DatabaseUrl, PlainValidator(_storage)] = StorageKind.SQLITE
 
 
 def parse(text: str) -> StudyFile:

@@ -30,7 +30,7 @@ def train(recipe: Recipe, folder: Path, *, seed: int | None = None, final: bool 
         DataError, OptionsError: its data or its base model is not there.
     """
     spec = StudySpec.parse(recipe.study_file, Path(recipe.root), source="the recipe's study file")
-    if spec.backend.ELSEWHERE:
+    if spec.backend.ELSEWHERE or spec.backend.REMOTE:
         raise SpecError(
             f"the recipe's trials were run elsewhere (objective.kind: {spec.backend.kind}), so there is no trainer "
             "here; train with its shares where they were"

@@ -28,7 +28,24 @@ _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxstring, _REPR.maxother = 3, 60, 60
 
 
-class _Loader(yaml.SafeLoader):
+class _PlainLoader(yaml.SafeLoader):
+    """Plain data only; what is merged into a mapping again and again stands in it once.
+
+    Aliases name what is there already, and take no room. But PyYAML copies what is merged, so that a few lines which
+    merge each other would unfold into gigabytes.
+    """
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        # Of keys that stand several times the last counts, as it did before.
+        once = {
+            (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key): (key, value)
+            for key, value in node.value
+        }
+        node.value = list(once.values())
+
+
+class _Loader(_PlainLoader):
     """Plain data only; every key is text and stands once; numbers are YAML 1.2's, so that 1e-3 is one."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -85,8 +102,24 @@ def loaded(text: str) -> dict[str, Any]:
     Raises:
         SpecError: it is not YAML, has a key twice, or has no keys at its top.
     """
+    data = plain(text, _Loader)
+    if not isinstance(data, dict):
+        raise SpecError(f"expected keys such as name, domains, objective and metrics, found {shown(data)}")
+    return data
+
+
+def plain(text: str, loader: type[_PlainLoader] = _PlainLoader) -> Any:
+    """The plain data of YAML that need not be a study file; numbers are YAML 1.1's.
+
+    Args:
+        text: YAML.
+        loader: a stricter one.
+
+    Raises:
+        SpecError: it is not YAML, or the loader refuses it.
+    """
     try:
-        data = yaml.load(text, Loader=_Loader)
+        return yaml.load(text, Loader=loader)
     except SpecError:
         raise
     except yaml.MarkedYAMLError as error:
@@ -96,9 +129,6 @@ def loaded(text: str) -> dict[str, Any]:
     except Exception as error:  # PyYAML lets ValueError, KeyError and more out of bad scalars, such as `!!int x`
         reason = " ".join(str(error).split())
         raise SpecError(f"not YAML that can be read: {type(error).__name__}: {reason}") from error
-    if not isinstance(data, dict):
-        raise SpecError(f"expected keys such as name, domains, objective and metrics, found {shown(data)}")
-    return data
 
 
 def validated(model: type[Model], data: Any, at: str = "") -> Model:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import math
-from collections.abc import Callable, Sequence
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +17,9 @@ import pytest
 from objectives.attempt import Attempt, Failure, FailureKind
 from objectives.base import Context, Job, JobKind, Measurement, Objective, Progress, Seeds
 from objectives.domain import Domain
-from objectives.errors import Cancelled
+from objectives.errors import Cancelled, NameInUse
 from objectives.mixture import Mixture
+from objectives.remote import RemoteObjective, StageRequest, StageStatus
 
 Event = Progress | Measurement
 
@@ -189,3 +195,155 @@ def measured(objective: Objective, job: Job, context: Context) -> Measurement:
     *_, last = objective.run(job, context)
     assert isinstance(last, Measurement)
     return last
+
+
+class RemoteObjectiveContract:
+    """The promises of a remote objective.
+
+    A subclass, or a conftest beside it, gives the fixtures `domains`, at least two of them with training rows, and
+    `remote`, a function that builds the objective for them anew; what the platform knows lasts for a test at least.
+    """
+
+    @pytest.fixture
+    def trial(self, domains: Sequence[Domain]) -> Job:
+        mixture = Mixture.uniform([domain.name for domain in domains if domain.mixed])
+        return Job(id="trial-0001", kind=JobKind.TRIAL, mixture=mixture, seeds=Seeds(data=3, training=5))
+
+    @pytest.fixture
+    def other(self, domains: Sequence[Domain]) -> Job:
+        weights = {domain.name: float(i) for i, domain in enumerate(domain for domain in domains if domain.mixed)}
+        mixture = Mixture.from_weights(weights)
+        return Job(id="trial-0002", kind=JobKind.TRIAL, mixture=mixture, seeds=Seeds(data=3, training=5))
+
+    @pytest.fixture
+    def baseline(self) -> Job:
+        return Job(id="reference-0000", kind=JobKind.BASELINE, mixture=None, seeds=Seeds(data=3, training=5))
+
+    @pytest.fixture
+    def request_of(self, tmp_path: Path) -> Callable[..., StageRequest]:
+        """Makes the request of a stage; names are new in each test, as a platform forgets none."""
+        unique = f"contract-{uuid.uuid4().hex[:8]}"
+
+        def make(job: Job, stage: str, handles: Mapping[str, str] | None = None, attempt: int = 1) -> StageRequest:
+            name = f"{unique}-{job.id}-{stage}-a{attempt}"
+            folder = tmp_path / job.id
+            folder.mkdir(exist_ok=True)
+            return StageRequest(stage=stage, name=name, job=job, handles=handles or {}, folder=folder)
+
+        return make
+
+    @pytest.fixture
+    def paid(self, remote: Callable[[], RemoteObjective], trial: Job) -> str:
+        """A stage that costs: names and cancelling are tried on it. The first one, unless a subclass knows better."""
+        return remote().stages(trial)[0]
+
+    @pytest.fixture
+    def asked(
+        self, remote: Callable[[], RemoteObjective], paid: str, request_of: Callable[..., StageRequest]
+    ) -> Callable[[Job], StageRequest]:
+        """Makes the request of a job's stage that costs, once all before it are done."""
+
+        def make(job: Job) -> StageRequest:
+            handles: dict[str, str] = {}
+            for stage in itertools.takewhile(lambda stage: stage != paid, remote().stages(job)):
+                handles[stage] = remote().submit(request_of(job, stage, handles))
+                *_, last = watched(remote(), stage, handles[stage])
+                assert last.failure is None, last
+            return request_of(job, paid, handles)
+
+        return make
+
+    def test_stages_have_plain_names_and_the_baseline_has_fewer(
+        self, remote: Callable[[], RemoteObjective], trial: Job, baseline: Job
+    ) -> None:
+        objective = remote()
+        stages = objective.stages(trial)
+        assert stages and len(set(stages)) == len(stages)
+        assert all(re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", stage) for stage in stages)
+        assert set(objective.stages(baseline)) < set(stages)
+        assert objective.poll_s > 0
+
+    def test_what_was_submitted_is_found_by_whoever_comes_later(
+        self, remote: Callable[[], RemoteObjective], trial: Job, asked: Callable[[Job], StageRequest]
+    ) -> None:
+        request = asked(trial)
+        assert remote().find(request) is None
+        handle = remote().submit(request)
+        assert remote().find(request) == handle
+        status = remote().poll(request.stage, handle)
+        assert status.failure is None
+
+    def test_a_name_is_used_once(
+        self, remote: Callable[[], RemoteObjective], trial: Job, asked: Callable[[Job], StageRequest]
+    ) -> None:
+        request = asked(trial)
+        handle = remote().submit(request)
+        with pytest.raises(NameInUse):
+            remote().submit(request)
+        assert remote().find(request) == handle
+
+    def test_a_stage_that_was_asked_for_something_else_is_not_taken_for_it(
+        self, remote: Callable[[], RemoteObjective], trial: Job, other: Job, asked: Callable[[Job], StageRequest]
+    ) -> None:
+        request = asked(trial)
+        remote().submit(request)
+        elses = dataclasses.replace(request, job=dataclasses.replace(trial, mixture=other.mixture))
+        with pytest.raises(NameInUse):
+            remote().find(elses)
+
+    def test_all_stages_lead_to_a_result(
+        self,
+        remote: Callable[[], RemoteObjective],
+        domains: Sequence[Domain],
+        trial: Job,
+        other: Job,
+        baseline: Job,
+        request_of: Callable[..., StageRequest],
+    ) -> None:
+        found = {}
+        for job in (trial, other, baseline):
+            handles: dict[str, str] = {}
+            for stage in remote().stages(job):
+                handles[stage] = remote().submit(request_of(job, stage, handles))
+                statuses = list(watched(remote(), stage, handles[stage]))
+                assert statuses[-1].failure is None, statuses[-1]
+                for before, after in itertools.pairwise(statuses):
+                    assert all(after.cost[name] >= amount for name, amount in before.cost.items())
+                for status in statuses:
+                    assert status.progress is None or 0 <= status.progress.step <= status.progress.total
+            folder = request_of(job, stage).folder
+            found[job.id] = remote().result(job, handles, folder)
+            assert remote().result(job, handles, folder) == found[job.id], "asked again, it is another"
+        tested = {domain.name for domain in domains if domain.test}
+        for measurement in found.values():
+            assert {name.partition("/")[0] for name in measurement.metrics} == tested
+            text = json.dumps(measurement.to_json(), allow_nan=False)
+            assert Measurement.from_json(json.loads(text)) == measurement
+        assert found[trial.id].metrics != found[other.id].metrics, "the mixture makes no difference"
+        assert found[baseline.id].realised is None
+        assert found[trial.id].realised is not None
+
+    def test_a_cancelled_stage_ends_as_such_and_one_that_is_over_stays_as_it_is(
+        self, remote: Callable[[], RemoteObjective], trial: Job, other: Job, asked: Callable[[Job], StageRequest]
+    ) -> None:
+        request = asked(trial)
+        stage, handle = request.stage, remote().submit(request)
+        remote().cancel(stage, handle)
+        remote().cancel(stage, handle)
+        *_, last = watched(remote(), stage, handle)
+        assert last.failure is not None
+        assert last.failure.kind is FailureKind.CANCELLED
+        done = remote().submit(asked(other))
+        *_, before = watched(remote(), stage, done)
+        remote().cancel(stage, done)
+        assert remote().poll(stage, done) == before
+
+
+def watched(objective: RemoteObjective, stage: str, handle: str) -> Iterator[StageStatus]:
+    """How a stage is, until it is over."""
+    while True:
+        status = objective.poll(stage, handle)
+        yield status
+        if status.ended:
+            return
+        time.sleep(objective.poll_s)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -14,6 +14,8 @@ from objectives.base import Objective, Value
 from objectives.data.audit import Capacity
 from objectives.data.policy import DEFAULT_POLICY, DataPolicy
 from objectives.domain import Domain
+from objectives.metrics import source_files
+from objectives.remote import RemoteObjective
 from objectives.scorer import Metric
 
 
@@ -50,6 +52,12 @@ class Backend(BaseModel, abc.ABC):
     ELSEWHERE: ClassVar[bool] = False
     """Whether trainer and data are elsewhere, so that nothing can be trained here: domains then need no files, and
     metrics may have any names."""
+
+    REMOTE: ClassVar[bool] = False
+    """Whether jobs run on a platform, so that `build` gives a `RemoteObjective`, which the driver itself calls."""
+
+    COSTS: ClassVar[frozenset[str] | None] = None
+    """Costs that measurements name; None where only the objective can know."""
 
     ANSWERS: ClassVar[bool] = False
     """Whether the model's answers to test rows can be judged by a function of the user's own."""
@@ -143,6 +151,46 @@ class Backend(BaseModel, abc.ABC):
         """
         return ()
 
+    def expected_cost(self, *, tuned: bool, row_tokens: float | None) -> dict[str, float]:
+        """What an attempt at a job with these settings should cost, in the names of `Measurement.cost`.
+
+        What nobody can know before one was run is left out.
+
+        Args:
+            tuned: whether the job trains; else it evaluates the untuned model.
+            row_tokens: tokens of a training row, on average; None where they were not counted.
+        """
+        return {}
+
+    def most_cost(self, *, tuned: bool, row_tokens: float | None) -> dict[str, float]:
+        """The most that it can cost, likewise; what nothing limits is left out.
+
+        Args:
+            tuned: see `expected_cost`.
+            row_tokens: tokens of a training row, in the longest run that there can be; None where not counted.
+        """
+        return {}
+
+    def files(self, root: Path) -> tuple[Path, ...]:
+        """What a worker reads beside the data: all files that another machine would have to be sent.
+
+        Args:
+            root: folder that relative paths refer to.
+
+        Raises:
+            OptionsError: something that the settings name is not there.
+        """
+        return ()
+
+    def moved(self, root: Path, place: Callable[[Path], Path]) -> Self:
+        """These settings for a machine that has the files elsewhere.
+
+        Args:
+            root: folder that relative paths referred to.
+            place: where a file or a folder is there.
+        """
+        return self
+
     def fingerprint(self, root: Path) -> dict[str, str]:
         """What results depend on beside settings and data, such as a base model's content: name to digest.
 
@@ -158,7 +206,7 @@ class Backend(BaseModel, abc.ABC):
         root: Path,
         policy: DataPolicy = DEFAULT_POLICY,
         metrics: Sequence[Metric] = (),
-    ) -> Objective:
+    ) -> Objective | RemoteObjective:
         """Builds the objective, loading what is heavy.
 
         Args:
@@ -174,7 +222,7 @@ class Backend(BaseModel, abc.ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
-    """Everything a worker needs to build its objective; small, and safe to send."""
+    """Everything a worker needs to build its objective, but for files; small, and safe to send."""
 
     backend: Backend
     domains: tuple[Domain, ...]
@@ -182,6 +230,42 @@ class Blueprint:
     policy: DataPolicy = DEFAULT_POLICY
     metrics: tuple[Metric, ...] = ()
 
+    def files(self) -> tuple[Path, ...]:
+        """All files that a worker reads.
+
+        Raises:
+            OptionsError: something that the objective's settings name is not there.
+        """
+        data = [path for domain in self.domains for path in (*domain.train, *domain.test, *domain.final)]
+        functions = [metric.function for metric in self.metrics if metric.function is not None]
+        judges = [path for function in functions for path in source_files(function, self.root)]
+        return tuple(dict.fromkeys([*data, *self.backend.files(self.root), *judges]))
+
+    def moved(self, place: Callable[[Path], Path]) -> Self:
+        """The blueprint for a machine that has all files elsewhere.
+
+        Args:
+            place: where a file or a folder is there.
+        """
+
+        def placed(paths: Sequence[Path]) -> tuple[Path, ...]:
+            return tuple(place(path) for path in paths)
+
+        domains = tuple(
+            replace(domain, train=placed(domain.train), test=placed(domain.test), final=placed(domain.final))
+            for domain in self.domains
+        )
+        return replace(self, backend=self.backend.moved(self.root, place), domains=domains, root=place(self.root))
+
     def build(self) -> Objective:
-        """Builds the objective that this describes."""
+        """Builds the local objective that this describes."""
+        assert not self.backend.REMOTE, "a platform runs its jobs"
+        return cast(Objective, self._built())
+
+    def connect(self) -> RemoteObjective:
+        """Builds the remote objective that this describes."""
+        assert self.backend.REMOTE, "its jobs are run here"
+        return cast(RemoteObjective, self._built())
+
+    def _built(self) -> Objective | RemoteObjective:
         return self.backend.build(self.domains, self.root, self.policy, self.metrics)

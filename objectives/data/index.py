@@ -96,7 +96,7 @@ class FileIndex:
         Raises:
             DataError: the file cannot be read, changes while it is read, or the index cannot be kept.
         """
-        cache = cache_folder() / f"index-{VERSION}" if cache is None else cache
+        cache = index_folder() if cache is None else cache
         memory = Memory(cache=cache, path=path)
         try:
             before = Identity.of(path.stat())
@@ -194,6 +194,11 @@ class FileIndex:
         return _column(file, kind, len(self))
 
 
+def index_folder() -> Path:
+    """Where the indexes of this machine's files are kept, and what their digests are."""
+    return cache_folder() / f"index-{VERSION}"
+
+
 def make_indexes(paths: Sequence[Path]) -> None:
     """Makes the indexes of several large files side by side, each in a process of its own.
 
@@ -202,7 +207,7 @@ def make_indexes(paths: Sequence[Path]) -> None:
     Args:
         paths: the files; those whose index is there take no time.
     """
-    cache = cache_folder() / f"index-{VERSION}"
+    cache = index_folder()
     unknown = [path for path in dict.fromkeys(paths) if _large(path) and not _known(path, cache)]
     if len(unknown) < 2:
         return

@@ -11,7 +11,7 @@ from objectives.metrics.exact_match import exact_match
 from objectives.metrics.f1 import macro_f1, micro_f1
 from objectives.metrics.kind import KINDS, Comparison, Goal, MetricKind
 from objectives.metrics.loss import loss
-from objectives.metrics.own import OwnMetric, source_digest
+from objectives.metrics.own import OwnMetric, source_digest, source_files
 from objectives.metrics.perplexity import perplexity
 from objectives.metrics.rate import rate
 from objectives.metrics.rouge_l import rouge_l
@@ -41,6 +41,7 @@ __all__ = [
     "rouge_l",
     "row_digest",
     "source_digest",
+    "source_files",
     "token_f1",
     "write_answers",
 ]

@@ -141,6 +141,24 @@ def source_digest(path: str, root: Path) -> str:
     return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()
 
 
+def source_files(path: str, root: Path) -> tuple[Path, ...]:
+    """The Python files in the study's folder that a function may need: of its package, or beside its module.
+
+    Empty for a function that is installed.
+
+    Args:
+        path: `module:function`.
+        root: the study's folder.
+    """
+    top = root / _split(path)[0].partition(".")[0]
+    if (top / "__init__.py").is_file():
+        return tuple(sorted(top.rglob("*.py")))
+    if top.with_name(f"{top.name}.py").is_file():
+        return tuple(sorted(root.glob("*.py")))
+    # A package without a file of its own.
+    return tuple(sorted(top.rglob("*.py")))
+
+
 def _split(path: str) -> tuple[str, str]:
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", path):
         raise OptionsError(f"{path!r}: expected an import path such as mypackage.module:function")

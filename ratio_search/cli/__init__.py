@@ -7,10 +7,10 @@ import os
 import sys
 
 # Each registers its commands with the program, in the order in which help lists them.
-from ratio_search.cli import studies, confirm, results, front, score, explain, past_runs, recipes  # isort: skip
-from ratio_search.cli.app import app
+from ratio_search.cli import studies, stop, confirm, results, front, score, explain, past_runs, recipes  # isort: skip
+from ratio_search.cli.app import app, told
 
-__all__ = ["app", "confirm", "explain", "front", "main", "past_runs", "recipes", "results", "score", "studies"]
+__all__ = ["app", "confirm", "explain", "front", "main", "past_runs", "recipes", "results", "score", "stop", "studies"]
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     Exit codes: 0 done, 1 the study or its work failed, 2 the input is wrong and nothing was started, 3 refused
     for now, 129, 130 and 143 interrupted and resumable.
     """
-    from objectives.errors import ObjectiveError, RatioSearchError
+    from objectives.errors import RatioSearchError
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -30,8 +30,13 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except RatioSearchError as error:
-        from ratio_search.errors import LeaseError, NothingToRecommend, StudyFailed
+        sys.exit(told(error))
+    except Exception as error:
+        if "optuna" not in sys.modules:  # then no database was opened
+            raise
+        from ratio_search.storage import DATABASE_ERRORS, reason
 
-        print(f"error: {error}", file=sys.stderr)
-        failed = isinstance(error, StudyFailed | NothingToRecommend | ObjectiveError)
-        sys.exit(1 if failed else 3 if isinstance(error, LeaseError) else 2)
+        if not isinstance(error, DATABASE_ERRORS):
+            raise
+        print(f"error: the study's database: {reason(error)}", file=sys.stderr)
+        sys.exit(1)

@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ratio_search.cli.app import RUNS, JsonOption, NameArgument, RunsOption, app, console_on, open_study, print_json
-from ratio_search.cli.studies import AddressOption, ParallelOption, RunnerKind, RunnerOption, worked
+from ratio_search.cli.app import (
+    RUNS,
+    DataRootOption,
+    JsonOption,
+    NameArgument,
+    RunsOption,
+    app,
+    console_on,
+    open_study,
+    print_json,
+    settle,
+)
+from ratio_search.cli.studies import AddressOption, ParallelOption, RunnerKind, RunnerOption, again, worked
 
 if TYPE_CHECKING:
     from ratio_search.cli.studies import MakeRunner
@@ -23,6 +34,7 @@ def confirm(
     seeds: Annotated[int | None, typer.Option(min=1, help="Fine-tunes of each mixture (3).")] = None,
     parallel: ParallelOption = None,
     ray_address: AddressOption = None,
+    data_root: DataRootOption = None,
     runner: RunnerOption = RunnerKind.RAY,
     as_json: JsonOption = False,
 ) -> None:
@@ -32,16 +44,18 @@ def confirm(
     from ratio_search.errors import NothingToRecommend
     from ratio_search.recipe import Recipe
 
-    study = open_study(name, runs)
-    lineup = lineup_of(study, top=top, seeds=seeds)
+    study = open_study(name, runs, data_root)
     study.check_identity()
+    if data_root is not None:
+        settle(study)
+    lineup = lineup_of(study, top=top, seeds=seeds)
     study.spec.backend.check(study.spec.root)
     console = console_on(stderr=as_json)
 
     def work(make_runner: MakeRunner) -> int:
         return driver.confirm(study, lineup, make_runner, console, parallel=parallel)
 
-    worked(work, runner, ray_address, console, f"go on with: ratio-search confirm {study.folder.path}")
+    worked(work, study, runner, ray_address, console, f"go on with: {again('confirm', study, runner, ray_address)}")
     recipe = Recipe.of(study, study.folder.recipe_file)
     if recipe.confirmation is None:
         raise NothingToRecommend(

@@ -24,10 +24,9 @@ def import_runs(
 ) -> None:
     """Take past runs into a study, to learn from; all of a file, or nothing where anything in it is wrong."""
     from ratio_search.errors import StudyFailed
-    from ratio_search.lease import Lease
     from ratio_search.past_runs import PastRuns
     from ratio_search.spec import StudySpec
-    from ratio_search.storage import STORAGE_ERRORS, StudyFolder, reason
+    from ratio_search.storage import STORAGE_ERRORS, StudyFolder
     from ratio_search.study import Study
 
     console = console_on(stderr=True)
@@ -42,12 +41,11 @@ def import_runs(
     for warning in past.warnings:
         console.say(f"warning: {warning}")
     try:
-        with Lease(study.folder.lock_file):
+        with study.folder.lease():
             found = study.import_runs(past)
     except STORAGE_ERRORS as error:
         raise StudyFailed(
-            f"{study.folder.path}: cannot be written to ({reason(error)}); make room there, then import again: what is "
-            "there already is skipped"
+            f"{study.folder.unwritable(error)}, then import again: what is there already is skipped"
         ) from error
     if as_json:
         print_json({"name": study.spec.name, "folder": str(study.folder.path), **found.to_json()})

@@ -80,8 +80,8 @@ def train(
 
     from objectives.attempt import Failure
     from objectives.base import Measurement, Progress
-    from ratio_search import report
     from ratio_search.errors import StudyError, StudyFailed
+    from ratio_search.health import progress_text
     from ratio_search.recipe import Recipe
     from ratio_search.train import changed_data
     from ratio_search.train import train as run
@@ -95,7 +95,7 @@ def train(
     with console.status("loading model and data") as shown:
         for event in run(chosen, out, seed=seed, final=final):
             if isinstance(event, Progress):
-                shown.update(Text(report.progress_text(event)))
+                shown.update(Text(progress_text(event)))
             elif isinstance(event, Failure):
                 raise StudyFailed(f"{event.message}\n{event.log}".strip())
             else:

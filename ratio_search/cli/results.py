@@ -14,6 +14,7 @@ from ratio_search.cli.app import (
     NameArgument,
     RunsOption,
     app,
+    at_once,
     console_on,
     open_study,
     print_json,
@@ -29,31 +30,35 @@ class Format(enum.StrEnum):
 
 
 @app.command()
+@at_once()
 def status(name: NameArgument, runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
     """Show where a study stands."""
-    from ratio_search import front_report, report
+    from ratio_search import front_report, status_report
+    from ratio_search.status import status as status_of
 
     study = open_study(name, runs)
-    found, front = report.status(study), front_report.front_of(study)
+    found, front = status_of(study), front_report.front_of(study)
     if as_json:
         print_json({**found, "front": None if front is None else front.to_json()})
         return
     console = console_on()
-    console.show(report.status_table(found))
+    console.show(status_report.status_table(found))
     if front is not None:
         front_report.show(console, study.spec.name, front)
 
 
 @app.command("runs")
+@at_once()
 def list_runs(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
     """List the studies in a folder of runs."""
-    from ratio_search import report
+    from ratio_search import status_report
+    from ratio_search.status import overview
 
-    found = report.overview(runs)
+    found = overview(runs)
     if as_json:
         print_json(found)
     else:
-        console_on().show(report.overview_table(found))
+        console_on().show(status_report.overview_table(found))
 
 
 @app.command()

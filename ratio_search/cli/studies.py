@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ratio_search.cli.app import RUNS, JsonOption, NameArgument, RunsOption, app, console_on, open_study, print_json
+from ratio_search.cli.app import (
+    RUNS,
+    DataRootOption,
+    JsonOption,
+    NameArgument,
+    RunsOption,
+    app,
+    console_on,
+    open_study,
+    print_json,
+    settle,
+    told,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -23,12 +35,14 @@ if TYPE_CHECKING:
     from ratio_search.study import Study
 
     MakeRunner = Callable[[StudySpec, Callable[[], bool]], Runner]
+    MakeFor = Callable[[Study, StudySpec, Callable[[], bool]], Runner]
 
 
 class RunnerKind(enum.StrEnum):
     """Where trials run."""
 
     RAY = "ray"
+    PROCESSES = "processes"
     SERIAL = "serial"
 
 
@@ -36,17 +50,25 @@ StudyFileArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="A stud
 TrialsOption = Annotated[int | None, typer.Option(min=1, help="Fine-tunes to finish in all.")]
 ParallelOption = Annotated[int | None, typer.Option(min=1, help="Fine-tunes at a time.")]
 AddressOption = Annotated[str | None, typer.Option(help="Ray cluster to join; without it Ray runs here alone.")]
-RunnerOption = Annotated[RunnerKind, typer.Option(help="Parallel on Ray, or one after another in this process.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Start though the worst case goes beyond the budget.")]
+RunnerOption = Annotated[RunnerKind, typer.Option(help="Parallel on Ray, or in processes here; or one after another.")]
 
 
 @app.command()
-def check(study: StudyFileArgument, as_json: JsonOption = False) -> None:
+def check(
+    study: StudyFileArgument,
+    trials: TrialsOption = None,
+    parallel: ParallelOption = None,
+    as_json: JsonOption = False,
+    data_root: DataRootOption = None,
+) -> None:
     """Check a study file, its data and its objective, without starting anything."""
     from objectives.data import SHOWN, AuditError, Finding
     from ratio_search import plan_report
 
     try:
-        plan = planned(study, tuple(Finding), count=True, shown=None if as_json else SHOWN)
+        plan = planned(study, tuple(Finding), count=True, shown=None if as_json else SHOWN, root=data_root)
+        plan = plan.asking(trials=trials, parallel=parallel)
     except AuditError as error:
         if as_json:
             print_json({"findings": [found.to_json() for found in error.found]})
@@ -69,13 +91,14 @@ def launch(
     ray_address: AddressOption = None,
     runner: RunnerOption = RunnerKind.RAY,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and stop there.")] = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Start a study: run its fine-tunes, and end with a recipe."""
     if dry_run:
-        check(study, as_json)
+        check(study, trials, parallel, as_json)
         return
-    from ratio_search.runner.on_ray import check_answers
+    from ratio_search.forecast import check_agreed
     from ratio_search.spec import StudySpec
     from ratio_search.study import Study
 
@@ -83,8 +106,12 @@ def launch(
     check_run_here(spec)
     plan = checked(study, spec, console_on(stderr=True))
     if ray_address is not None:
-        check_answers(ray_address)
+        maker(spec, runner, ray_address)  # before anything is made
+    asked = plan.asking(trials=trials, parallel=parallel)
+    if asked.forecast is not None:
+        check_agreed(asked.forecast, yes)
     created = Study.create(plan.spec, runs)
+    created.foresee(plan.foreseen)
     _drive(created, runner, ray_address, as_json, trials=trials, parallel=parallel)
 
 
@@ -96,42 +123,36 @@ def resume(
     parallel: ParallelOption = None,
     ray_address: AddressOption = None,
     runner: RunnerOption = RunnerKind.RAY,
+    data_root: DataRootOption = None,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a study after anything; a finished one prints its result again."""
+    from ratio_search.bookkeeping import forecast_of_more
+    from ratio_search.forecast import check_agreed
     from ratio_search.sampler.strategy import check_installed
 
-    study = open_study(name, runs)
+    study = open_study(name, runs, data_root)
     check_run_here(study.spec)
-    if trials is not None or not study.done:  # what only prints its result needs no data
+    if data_root is not None or trials is not None or not study.done:  # what only prints its result needs no data
         study.check_identity()
         study.spec.backend.check(study.spec.root)
         check_installed(study.spec.search.sampler)
+    if data_root is not None:
+        settle(study)
+    if trials is not None:
+        check_agreed(forecast_of_more(study, trials, parallel), yes)
     _drive(study, runner, ray_address, as_json, trials=trials, parallel=parallel)
 
 
-@app.command()
-def stop(name: NameArgument, runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
-    """Ask a running study to save checkpoints and end; it can be resumed."""
-    from ratio_search.lease import held
-    from ratio_search.storage import find
-
-    folder = find(name, runs)
-    running = held(folder.lock_file)
-    if running:
-        folder.stop_file.touch()
-    if as_json:
-        print_json({"name": folder.path.name, "asked": running})
-    else:
-        print(f"{folder.path.name}: asked to stop" if running else f"{folder.path.name}: no driver is running")
-
-
-def planned(path: Path, wanted: Collection[Finding], *, count: bool, shown: int | None) -> Plan:
+def planned(
+    path: Path, wanted: Collection[Finding], *, count: bool, shown: int | None, root: Path | None = None
+) -> Plan:
     """What the study of a study file would do; everything is checked that can be."""
     from ratio_search.plan import Plan
     from ratio_search.spec import StudySpec
 
-    return Plan.of(StudySpec.load(path), wanted, count=count, shown=shown)
+    return Plan.of(StudySpec.load(path, root), wanted, count=count, shown=shown)
 
 
 def checked(path: Path, spec: StudySpec, console: PlainConsole) -> Plan:
@@ -172,45 +193,121 @@ def _drive(
     def work(runner: MakeRunner) -> int:
         return drive(study, runner, console, trials=trials, parallel=parallel)
 
-    worked(work, kind, ray_address, console, f"resume with: ratio-search resume {study.folder.path}")
+    worked(work, study, kind, ray_address, console, f"resume with: {again('resume', study, kind, ray_address)}")
     recipe = Recipe.of(study, study.folder.recipe_file)
     recipe.save(study.folder.recipe_file)
     _show_result(study, recipe, console, as_json)
 
 
 def worked(
-    work: Callable[[MakeRunner], int], kind: RunnerKind, ray_address: str | None, console: PlainConsole, then: str
+    work: Callable[[MakeRunner], int],
+    study: Study,
+    kind: RunnerKind,
+    ray_address: str | None,
+    console: PlainConsole,
+    then: str,
 ) -> None:
     """Does what needs a runner; exits when it was interrupted.
 
     Args:
         work: is given what makes the runner; gives an exit code.
-        kind: where fine-tunes run.
+        study: whose work it is.
+        kind: where fine-tunes run that no platform runs.
         ray_address: of a Ray cluster to join; None starts Ray here.
         console: where people look.
         then: what to say when it was interrupted.
     """
-    from ratio_search.runner import SerialRunner
-    from ratio_search.runner.on_ray import RayRunner, check_answers
+    from objectives.errors import RatioSearchError
+    from ratio_search.errors import LeaseError
 
     made: list[Runner] = []
+    make = maker(study.spec, kind, ray_address)
 
     def runner(spec: StudySpec, stopping: Callable[[], bool]) -> Runner:
-        if kind is RunnerKind.SERIAL:
-            made.append(SerialRunner(spec.blueprint, stopping))
-        else:
-            made.append(RayRunner(spec.blueprint, slots=spec.search.parallel, address=ray_address))
+        made.append(make(study, spec, stopping))
         return made[0]
 
-    if ray_address is not None:
-        check_answers(ray_address)
-    code = work(runner)
-    if code:
+    try:
+        code = work(runner)
+    except LeaseError:
+        raise  # it is another driver's
+    except RatioSearchError as error:
         console.say(then)
-        if any(one.stuck for one in made):
-            console.file.flush()
-            os._exit(code)
+        if not any(one.stuck for one in made):
+            raise
+        code = told(error)
+    else:
+        if code:
+            console.say(then)
+    if code and any(one.stuck for one in made):
+        console.file.flush()
+        os._exit(code)
+    if code:
         raise typer.Exit(code)
+
+
+def maker(spec: StudySpec, kind: RunnerKind, ray_address: str | None) -> MakeFor:
+    """What makes runners for a study; Ray is loaded only where it is wanted.
+
+    Args:
+        spec: of the study, which need not be there yet.
+        kind: where fine-tunes run that no platform runs.
+        ray_address: of a Ray cluster to join; None starts Ray here.
+
+    Raises:
+        RunnerError: there is no cluster, or a platform runs the study's jobs.
+    """
+    if spec.backend.REMOTE:
+        return _remote_maker(spec, ray_address)
+    if kind is RunnerKind.SERIAL:
+        from ratio_search.runner import SerialRunner
+
+        return lambda study, spec, stopping: SerialRunner(spec.blueprint, stopping)
+    if kind is RunnerKind.PROCESSES:
+        from ratio_search.runner.processes import ProcessRunner
+
+        return lambda study, spec, stopping: ProcessRunner(spec.blueprint, slots=spec.search.parallel)
+    from ratio_search.runner.cluster import check_joinable
+    from ratio_search.runner.on_ray import RayRunner
+
+    if ray_address is not None:
+        check_joinable(ray_address)
+    return lambda study, spec, stopping: RayRunner(spec.blueprint, slots=spec.search.parallel, address=ray_address)
+
+
+def _remote_maker(spec: StudySpec, ray_address: str | None) -> MakeFor:
+    from ratio_search.errors import RunnerError
+    from ratio_search.journal import StudyJournal
+    from ratio_search.runner.remote import RemoteRunner
+    from ratio_search.stop_request import StopRequest
+
+    if ray_address is not None:
+        raise RunnerError(
+            f"--ray-address: found {ray_address!r}, but jobs of objective {spec.backend.kind!r} run on its platform, "
+            "which the driver calls itself; leave it out"
+        )
+
+    def make(study: Study, spec: StudySpec, stopping: Callable[[], bool]) -> Runner:
+        request = StopRequest(study.folder.stop_file)
+        return RemoteRunner(spec.blueprint, spec.search.parallel, StudyJournal(study), lambda: request.cancels_remote)
+
+    return make
+
+
+def again(command: str, study: Study, kind: RunnerKind, ray_address: str | None) -> str:
+    """The command that goes on with what was interrupted.
+
+    Args:
+        command: the program's.
+        study: whose work it was.
+        kind: where fine-tunes ran.
+        ray_address: of the Ray cluster that was joined; None where there was none.
+    """
+    import shlex
+
+    runner = [] if kind is RunnerKind.RAY else ["--runner", kind.value]
+    cluster = [] if ray_address is None else ["--ray-address", ray_address]
+    return shlex.join(["ratio-search", command, str(study.folder.path), *runner, *cluster])
 
 
 def _show_result(study: Study, recipe: Recipe, console: PlainConsole, as_json: bool) -> None:

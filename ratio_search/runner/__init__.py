@@ -1,4 +1,4 @@
-"""Runs a study's attempts: in this process, on Ray (`on_ray`, imported only where it is wanted)."""
+"""Runs attempts: in this process, in others (`processes`), on Ray, on a platform (`remote`); those load when wanted."""
 
 from ratio_search.runner.runner import Report, Runner
 from ratio_search.runner.serial import SerialRunner

@@ -1,78 +1,54 @@
-"""Runs attempts on Ray: on this machine, or on a cluster. The only module that imports Ray."""
+"""Runs attempts on Ray: on this machine, or on a cluster."""
 
 from __future__ import annotations
 
-import logging
-import math
-import os
-import socket
-import threading
+import contextlib
+import secrets
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from objectives.attempt import Attempt, Event, Failure, FailureKind
 from objectives.backends import Blueprint
-from ratio_search.errors import RunnerError
-from ratio_search.runner.runner import Report
-from ratio_search.runner.workplace import Workplace
+from objectives.base import Progress
+from objectives.shipment import Shipment
+from ratio_search.runner.actor import Actor
+from ratio_search.runner.cluster import Cluster, ray
+from ratio_search.runner.dispatch import Dispatch
+from ratio_search.runner.order import Request
+from ratio_search.runner.runner import WAITING, Report
 
-# Read at import. A user's study is nobody else's business, and signals are the driver's.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
-
-import ray
-import ray.exceptions
-
-OBJECT_STORE_BYTES = 100 * 2**20
-"""Room for what crosses between processes, which is small JSON; Ray's default takes a third of the memory."""
+PLACE_S = 5.0
+"""An attempt that has no place in the cluster for as long says so."""
 
 
-SHUTDOWN_S = 15.0
-"""How long Ray may take to end."""
-
-ANSWER_S = 5.0
-"""How long a cluster's head may take to answer."""
-
-
-class Worker:
-    """A long-lived process that keeps its objective, and so the base model, loaded between attempts."""
-
-    def __init__(self, blueprint: Blueprint) -> None:
-        if not blueprint.backend.resources.gpus:
-            # Ray leaves all GPUs visible to a worker that asked for none.
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        self._workplace = Workplace(blueprint)
-        self._cancelled: set[tuple[str, int]] = set()
-        self._lock = threading.Lock()
-
-    def run(self, attempt: Attempt) -> Iterator[Event]:
-        """Runs one attempt; its failure is its last event."""
-        key = (attempt.job.id, attempt.job.attempt)
-        with self._lock:
-            yield from self._workplace.run(attempt, lambda: key in self._cancelled)
-
-    def cancel(self, job_id: str, attempt: int) -> None:
-        """Asks an attempt to end, whether it has begun or not."""
-        self._cancelled.add((job_id, attempt))
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Running:
     """An attempt under way: its slot, and the stream of its events.
 
     Attributes:
+        stream: what its worker says.
+        dispatch: answers that.
+        mark: what tells a worker that it has the driver's disk; None where all have.
+        fresh: whether the worker was started for it.
         begun: whether it has reported anything, and so has a place in the cluster.
         cancelled: whether it was asked to end.
+        since: when it was submitted.
+        told: whether it was said that it waits.
     """
 
     attempt: Attempt
     slot: int
-    stream: Any
+    dispatch: Dispatch
+    mark: str | None
+    stream: Any = None
+    fresh: bool = False
     begun: bool = False
     cancelled: bool = False
+    since: float = field(default_factory=time.monotonic)
+    told: bool = False
 
 
 class RayRunner:
@@ -93,10 +69,9 @@ class RayRunner:
         self.slots = slots
         self.stuck = False
         self._blueprint = blueprint
-        self._address = address
-        # Outside of the main thread Ray leaves the process's signal handlers alone; and its own processes end with the
-        # thread that started them.
-        self._keeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray")
+        self._needs = blueprint.backend.resources
+        self._cluster = Cluster(address)
+        self._shipment: Shipment | None = None
         self._actors: list[Any] = [None] * slots
         self._running: list[_Running] = []
 
@@ -104,66 +79,31 @@ class RayRunner:
         """Starts or joins Ray.
 
         Raises:
-            RunnerError: it cannot be joined, or has fewer GPUs than an attempt needs.
+            RunnerError: it cannot be joined, or this machine has fewer GPUs than the attempts need.
         """
-        needs = self._blueprint.backend.resources
-        options: dict[str, Any] = {}
-        if self._address is None:
-            # Slots are a promise of the user's, also where there are fewer cores; Ray would wait for ever.
-            options["num_cpus"] = max(os.cpu_count() or 1, math.ceil(self.slots * needs.cpus))
-            options["object_store_memory"] = OBJECT_STORE_BYTES
-            options["include_dashboard"] = False
-        else:
-            check_answers(self._address)
         try:
-            self._keeper.submit(
-                ray.init, self._address or "local", log_to_driver=False, logging_level=logging.ERROR, **options
-            ).result()
-        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise RunnerError(
-                f"Ray at {self._address or 'this machine'} cannot be reached: {error}. For a cluster that asks for a "
-                "token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
-            ) from error
-        found = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
-        if self._address is None and self.slots > (places := _places(found, needs.gpus)):
-            self._shut_down()
-            raise RunnerError(
-                f"found {found:g} GPUs, which have room for {places:g} trials at a time with {needs.gpus:g} each, none "
-                f"of them divided among two; expected room for {self.slots}; lower search.parallel or "
-                "objective.resources.gpus"
-            )
+            self._cluster.enter(self._needs, self.slots)
+        except KeyboardInterrupt:
+            self.stuck = True  # it goes on starting
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stuck = True  # until it has ended, should an interrupt come in between
+        for running in self._running:
+            _close(running)
         self._running.clear()
-        self._shut_down()
-
-    def _shut_down(self) -> None:
-        # Where Ray's own processes were killed it waits a minute for them, and then ends this one.
-        ended = self._keeper.submit(ray.shutdown)
-        self.stuck = not wait([ended], timeout=SHUTDOWN_S).done
-        self._keeper.shutdown(wait=False)
+        self.stuck = not self._cluster.leave()
 
     def submit(self, attempt: Attempt) -> None:
         """Sends the attempt to a free slot's actor, which is started on first use."""
-        slot = min(set(range(self.slots)) - {running.slot for running in self._running})
-        if self._actors[slot] is None:
-            needs = self._blueprint.backend.resources
-            self._actors[slot] = (
-                ray.remote(Worker)
-                .options(
-                    num_cpus=needs.cpus,
-                    num_gpus=needs.gpus,
-                    max_restarts=0,
-                    max_task_retries=0,
-                    max_concurrency=2,  # an attempt, and the call that cancels it
-                )
-                .remote(self._blueprint)
-            )
-        stream = self._actors[slot].run.options(num_returns="streaming").remote(attempt)
-        self._running.append(_Running(attempt=attempt, slot=slot, stream=stream))
+        slot = min(self._free(), key=lambda slot: (self._actors[slot] is None, slot))
+        dispatch = Dispatch(attempt, self._sent)
+        running = _Running(attempt=attempt, slot=slot, dispatch=dispatch, mark=self._marked(attempt))
+        self._begin(running)
+        self._running.append(running)
 
     def reports(self, timeout_s: float) -> Iterator[Report]:
         """Events of running attempts, as they come; waits at most this long for the first."""
@@ -174,12 +114,14 @@ class RayRunner:
         if ready:
             # Whatever else is ready by now need not wait for its own turn.
             ready, _ = ray.wait(streams, num_returns=len(streams), timeout=0)
-        for running in [r for r in self._running if any(r.stream is stream for stream in ready)]:
-            event = self._next(running)
-            running.begun = True
-            report = Report(attempt=running.attempt, event=event)
+        for running in list(self._running):
+            spoke = any(running.stream is stream for stream in ready)
+            event = self._next(running) if spoke else self._waiting(running)
+            if event is None:
+                continue
+            report = Report(attempt=running.attempt, event=running.dispatch.keep(event))
             if report.last:
-                self._running.remove(running)
+                self._end(running)
             yield report
 
     def cancel(self) -> None:
@@ -191,50 +133,114 @@ class RayRunner:
             else:
                 ray.kill(self._actors[running.slot], no_restart=True)
 
-    def _next(self, running: _Running) -> Event:
+    def _free(self) -> set[int]:
+        return set(range(self.slots)) - {running.slot for running in self._running}
+
+    def _begin(self, running: _Running) -> None:
+        running.fresh = self._actors[running.slot] is None
+        if running.fresh:
+            self._actors[running.slot] = (
+                ray.remote(Actor)
+                .options(
+                    num_cpus=self._needs.cpus,
+                    num_gpus=self._needs.gpus,
+                    max_restarts=0,
+                    max_task_retries=0,
+                    max_concurrency=3,  # an attempt, an answer to it, and the call that cancels it
+                )
+                .remote(self._blueprint)
+            )
+        actor = self._actors[running.slot]
+        running.stream = actor.run.options(num_returns="streaming").remote(running.attempt, running.mark)
+
+    def _next(self, running: _Running) -> Event | None:
+        """What the attempt reports next; None where its worker only wants an answer, or is replaced."""
         try:
-            event: Event = ray.get(next(running.stream))
-            if isinstance(event, Failure) and event.kind is FailureKind.INFRASTRUCTURE:
-                # A worker that survived what it ran on is good for nothing more.
-                ray.kill(self._actors[running.slot], no_restart=True)
-                self._actors[running.slot] = None
-            return event
+            said: Event | Request = ray.get(next(running.stream))
         except StopIteration:
             return Failure(kind=FailureKind.OBJECTIVE, message="the worker ended the attempt without a last word")
         except ray.exceptions.OutOfMemoryError as error:
-            self._actors[running.slot] = None
+            self._drop(running.slot)
             return Failure(kind=FailureKind.OBJECTIVE, message=f"the machine ran out of memory: {error}")
         except ray.exceptions.RayTaskError as error:
             return Failure(kind=FailureKind.OBJECTIVE, message=f"the worker failed: {error.cause}", log=str(error))
         except ray.exceptions.RayError as error:
-            self._actors[running.slot] = None
-            if running.cancelled and not running.begun:
-                return Failure(kind=FailureKind.CANCELLED, message="cancelled before it was begun")
-            return Failure(kind=FailureKind.INFRASTRUCTURE, message=f"the worker was lost: {error}")
+            return self._lost(running, error)
+        running.begun = True
+        if isinstance(said, Request):
+            answer = running.dispatch.answer(said.what)
+            self._actors[running.slot].answer.remote(said.number, answer)
+            return None
+        if isinstance(said, Failure) and said.kind is FailureKind.INFRASTRUCTURE:
+            # A worker that survived what it ran on is good for nothing more.
+            self._drop(running.slot)
+        return said
+
+    def _lost(self, running: _Running, error: Exception) -> Event | None:
+        self._drop(running.slot)
+        if running.begun:
+            reason = " ".join(str(error).split())
+            return Failure(kind=FailureKind.INFRASTRUCTURE, message=f"the worker was lost: {reason}")
+        if running.cancelled:
+            return Failure(kind=FailureKind.CANCELLED, message="cancelled before it was begun")
+        if running.fresh:
+            return Failure(kind=FailureKind.INFRASTRUCTURE, message=f"no worker could be started: {error}")
+        # It was gone before it was asked for anything, such as with its machine: nothing is lost with it.
+        self._begin(running)
+        return None
+
+    def _waiting(self, running: _Running) -> Progress | None:
+        """Says once that an attempt has no place yet; the request stays, so that a cluster can grow by it."""
+        if running.begun or time.monotonic() - running.since < PLACE_S:
+            return None
+        self._cluster.check_alive()
+        if running.told or not self._cluster.joined:
+            return None
+        running.told = True
+        self._make_room()
+        lacking = self._cluster.lacks(self._needs)
+        why = "" if lacking is None else f": no machine in it has {lacking} yet"
+        return Progress(step=0, total=0, note=f"{WAITING}{why}")
+
+    def _make_room(self) -> None:
+        """Gives idle workers to attempts that have waited for long: they may hold the only places that there are."""
+        idle = [slot for slot in sorted(self._free()) if self._actors[slot] is not None]
+        waiting = [one for one in self._running if one.told and not one.begun and not one.cancelled]
+        for slot, running in zip(idle, waiting, strict=False):
+            self._drop(running.slot)
+            running.slot = slot
+            self._begin(running)
+
+    def _drop(self, slot: int) -> None:
+        """Gives up a slot's actor. One that only cannot be reached must not go on unseen."""
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.kill(self._actors[slot], no_restart=True)
+        self._actors[slot] = None
+
+    def _end(self, running: _Running) -> None:
+        self._running.remove(running)
+        _close(running)
+        self._make_room()
+
+    def _marked(self, attempt: Attempt) -> str | None:
+        """A file in the attempt's folder that no other machine has, unless it has the folder."""
+        if not self._cluster.joined:
+            return None
+        mark = f"mark-{secrets.token_hex(16)}"
+        with contextlib.suppress(OSError):  # without it, nothing is run in place
+            attempt.folder.mkdir(parents=True, exist_ok=True)
+            (attempt.folder / mark).touch()
+        return mark
+
+    def _sent(self) -> Shipment:
+        """The study's files, found and hashed when a worker first needs them."""
+        if self._shipment is None:
+            self._shipment = Shipment.of(self._blueprint)
+        return self._shipment
 
 
-def _places(gpus: float, each: float) -> float:
-    """Attempts that have room on some GPUs at a time; a part of a GPU is always that of a single one."""
-    if each == 0:
-        return math.inf
-    return math.floor(gpus / each) if each >= 1 else math.floor(gpus) * math.floor(1 / each + 1e-9)
-
-
-def check_answers(address: str) -> None:
-    """Checks that there is anyone at a cluster's address: Ray itself would try for twenty minutes.
-
-    Raises:
-        RunnerError: it is no address, or nobody answers there.
-    """
-    if address == "auto":
-        return
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdecimal():
-        raise RunnerError(f"--ray-address: expected host:port of a Ray cluster's head, or auto, found {address!r}")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
-    except (OSError, OverflowError) as error:
-        raise RunnerError(
-            f"nobody answers at {address} ({error}); expected the head of a running Ray cluster, as `ray status` on "
-            "it shows"
-        ) from error
+def _close(running: _Running) -> None:
+    running.dispatch.close()
+    if running.mark is not None:
+        with contextlib.suppress(OSError):
+            (running.attempt.folder / running.mark).unlink(missing_ok=True)

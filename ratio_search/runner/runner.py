@@ -10,6 +10,9 @@ from typing import Protocol, Self
 from objectives.attempt import Attempt, Event
 from objectives.base import Progress
 
+WAITING = "waiting for a place in the cluster"
+"""How the note of an attempt's progress begins that cannot be started yet."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:

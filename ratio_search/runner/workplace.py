@@ -19,10 +19,11 @@ class Workplace:
     def run(self, attempt: Attempt, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Runs one attempt; its failure, or the objective's, is its last event, and its first one comes at once."""
         yield Progress(step=0, total=0, note="begun" if self._objective else "loading model and data")
-        if self._objective is None:
-            try:
-                self._objective = self._blueprint.build()
-            except Exception as error:
-                yield Failure.of(error)
-                return
-        yield from attempt.run(self._objective, cancelled)
+        with attempt.heartbeat():
+            if self._objective is None:
+                try:
+                    self._objective = self._blueprint.build()
+                except Exception as error:
+                    yield Failure.of(error)
+                    return
+            yield from attempt.run(self._objective, cancelled)

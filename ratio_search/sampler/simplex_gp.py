@@ -183,9 +183,12 @@ class SimplexGP:
             return worth
 
         tried = self._allowed(evidence.asked[np.flatnonzero(~surrogate.doubted)])
-        tried = tried[np.argsort(-expected(tried), kind="stable")]
-        pool = Points.joined([tried, self._pool(tried[:3], rng)])
-        start = int(expected(pool).argmax())
+        worth = expected(tried)
+        order = np.argsort(-worth, kind="stable")
+        tried = tried[order]
+        fresh = self._pool(tried[:3], rng)
+        pool = Points.joined([tried, fresh])
+        start = int(np.concatenate([worth[order], expected(fresh)]).argmax())
         best, _ = self._climb(pool[[start]], expected, BEST_ROUNDS, _transfers(evidence), rng)
         if not len(tried):
             return best

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -92,36 +90,6 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _tokenizer(rows, TinyRecipe(vocabulary=300, context=64)).save_pretrained(folder)
     (folder / "config.json").write_text("{}")
     return folder
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SmallDisk:
-    """A file system of its own, which is soon full."""
-
-    path: Path
-
-    def grow(self, size: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={size}", str(self.path)], check=True)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], SmallDisk]]:
-    """Makes disks of a size such as `1m`; skips the test on a machine that does not allow it."""
-    made: list[Path] = []
-
-    def make(size: str) -> SmallDisk:
-        path = tmp_path / f"disk-{len(made)}"
-        path.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
-        if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip("only root may mount a small disk, and not everywhere")
-        made.append(path)
-        return SmallDisk(path=path)
-
-    yield make
-    for path in made:
-        # What failed may still hold files open.
-        subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 class Done(NamedTuple):

@@ -1,6 +1,6 @@
 """Drives a study until a named moment comes for the n-th time, and kills itself there with SIGKILL.
 
-Arguments: the study's folder, `serial` or `ray`, the moment, n, and `confirm` where the study is confirmed instead.
+Arguments: the study's folder, `serial` or `processes`, the moment, n, and `confirm` where the study is confirmed.
 """
 
 import os
@@ -12,7 +12,7 @@ from ratio_search.agenda import Agenda, Trials
 from ratio_search.confirm import Confirming, lineup_of
 from ratio_search.lease import Lease
 from ratio_search.runner import SerialRunner
-from ratio_search.runner.on_ray import RayRunner
+from ratio_search.runner.processes import ProcessRunner
 from ratio_search.search import Moment, Search
 from ratio_search.study import Study
 
@@ -34,7 +34,7 @@ def main(folder: str, kind: str, moment: str, count: str, *what: str) -> None:
         study.line_up(lineup_of(study))
         agenda = Confirming(study, lineup_of(study))
     blueprint = agenda.spec.blueprint
-    runner = SerialRunner(blueprint) if kind == "serial" else RayRunner(blueprint, slots=study.spec.search.parallel)
+    runner = SerialRunner(blueprint) if kind == "serial" else ProcessRunner(blueprint, study.spec.search.parallel)
     with Lease(study.folder.lock_file), runner:
         Search(study, runner, listener, agenda=agenda).run()
 

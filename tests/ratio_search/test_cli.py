@@ -788,7 +788,7 @@ def launched(small: Any, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 class TestInterruption:
-    @pytest.mark.parametrize("runner", ["ray", "serial"])
+    @pytest.mark.parametrize("runner", ["ray", "processes", "serial"])
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     def test_a_signal_ends_it_in_good_order_and_resume_finishes_it(
         self, small_study: Any, program: Program, runner: str, number: signal.Signals, code: int
@@ -952,3 +952,54 @@ class TestHelp:
             [sys.executable, "-c", code, str(small_study().file)], capture_output=True, text=True, check=True
         )
         assert not {"ray", "torch", "optuna", "transformers"} & set(done.stderr.split())
+
+
+class TestBudget:
+    @pytest.fixture
+    def limited(self, small_study: Any) -> Any:
+        """A study that may take 12 hours in the worst case, and 1 by its budget."""
+        small = small_study(search={"trials": 2, "parallel": 1}, budget={"hours": 1})
+        spoil(small, "objective.time_limit_s", 3570)
+        return small
+
+    def test_a_launch_whose_worst_case_goes_beyond_it_needs_a_yes(self, limited: Any, program: Program) -> None:
+        done = program("launch", str(limited.file), "--runner", "serial")
+        assert (done.code, done.out) == (3, "")
+        assert "  budget.hours: 1 hour; the study would take at most 9 hours" in done.err
+        assert not limited.runs.exists() and limited.evaluated == []
+        checked = program("launch", str(limited.file), "--dry-run")
+        assert checked.code == 0
+        assert "cost, hours: at most 9 hours; how much to expect is unknown" in checked.out
+        assert "(budget.hours: 1 hour)" in checked.out
+        assert json.loads(program("check", str(limited.file), "--json").out)["cost"]["hours"]["most"] == 9
+
+    def test_with_a_yes_it_runs_and_says_what_it_spent(self, limited: Any, program: Program) -> None:
+        assert program("launch", str(limited.file), "--runner", "serial", "--yes").code == 0
+        status = json.loads(program("status", "small", "--json").out)
+        assert status["budget"]["hours"]["limit"] == 1
+        assert 0 < status["budget"]["hours"]["spent"] == status["driver_hours"]
+        assert " of 1 hour spent, " in program("status", "small").out
+        # Two more trials are fine; two thousand may not be.
+        refused = program("resume", "small", "--trials", "2000", "--runner", "serial")
+        assert (refused.code, len(limited.evaluated)) == (3, 3)
+        assert "1998 more fine-tunes" in refused.err
+
+    def test_the_number_of_trials_counts_that_is_asked_for(self, limited: Any, program: Program) -> None:
+        checked = program("check", str(limited.file), "--trials", "5", "--parallel", "2")
+        assert "cost, hours: at most 9 hours" in checked.out
+        assert "5 trials, 2 at a time" in checked.out
+
+    def test_what_can_never_be_known_is_refused(self, small_study: Any, program: Program) -> None:
+        small = small_study(objective={"kind": "hf"}, budget={"usd": 5})
+        for command in ("check", "launch"):
+            done = program(command, str(small.file))
+            assert done.code == 2
+            assert "budget.usd: objective 'hf' does not report what its jobs cost; add budget.prices" in done.err
+
+    def test_a_spent_one_says_what_more_would_bring(self, small_study: Any, program: Program) -> None:
+        small = small_study(search={"trials": 40, "parallel": 1}, budget={"usd": 1, "prices": {"usd_per_hour": 3000}})
+        done = program("launch", str(small.file), "--runner", "serial")
+        assert done.code == 0, done.err
+        assert "of 40 trials are done; budget.usd is spent: $" in done.out
+        assert "more are wanted: to go on, raise budget.usd to about $" in done.out
+        assert "recommended: " in done.out

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import optuna
 import pytest
 
 from objectives.base import Value
-from ratio_search.distributions import distribution, distribution_with, incompatible, suggest
+from ratio_search.distributions import distribution, distribution_with, incompatible
 from ratio_search.hyperparameters import Choice, Hyperparameter, Real, Whole
 
 SEARCHED: dict[str, Hyperparameter] = {
@@ -24,14 +26,17 @@ def study() -> optuna.Study:
     return optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
 
 
+def asked(study: optuna.Study, kinds: Mapping[str, Hyperparameter]) -> optuna.Trial:
+    """A new trial with a value of each, of Optuna's own choice."""
+    return study.ask({name: distribution(of) for name, of in kinds.items()})
+
+
 def test_suggested_values_are_those_that_may_be_taken(study: optuna.Study) -> None:
     for _ in range(10):
-        trial = study.ask()
-        found = {name: suggest(trial, name, of) for name, of in SEARCHED.items()}
+        trial = asked(study, SEARCHED)
+        found = trial.params
         assert all(found[name] in of for name, of in SEARCHED.items())
-        assert found == trial.params
         assert type(found["steps"]) is int and type(found["packed"]) is bool
-        assert trial.distributions == {name: distribution(of) for name, of in SEARCHED.items()}
         study.tell(trial, 0.0)
 
 
@@ -52,7 +57,7 @@ def test_suggested_values_are_those_that_may_be_taken(study: optuna.Study) -> No
 def test_a_value_from_anywhere_is_kept_beside_the_others(study: optuna.Study, name: str, value: Value) -> None:
     of = SEARCHED[name]
     for _ in range(2):
-        suggest(study.ask(), name, of)
+        asked(study, {name: of})
         added = optuna.trial.create_trial(
             params={name: value}, distributions={name: distribution_with(of, value)}, value=0.0
         )
@@ -83,13 +88,11 @@ CHANGES: list[tuple[str, Hyperparameter, str | None]] = [
 def test_a_change_is_told_exactly_where_optuna_refuses_it(
     study: optuna.Study, name: str, now: Hyperparameter, how: str | None
 ) -> None:
-    trial = study.ask()
-    for known, of in SEARCHED.items():
-        suggest(trial, known, of)
+    trial = asked(study, SEARCHED)
     study.tell(trial, 0.0)
     assert incompatible(trial.distributions, {**SEARCHED, name: now}) == ({} if how is None else {name: how})
     if how is None:
-        suggest(study.ask(), name, now)
+        asked(study, {name: now})
     else:
         with pytest.raises(ValueError, match=r"Cannot set|dynamic value space"):
-            suggest(study.ask(), name, now)
+            asked(study, {name: now})

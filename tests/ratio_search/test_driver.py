@@ -103,8 +103,10 @@ def test_spent_hours_are_said_and_are_no_failure(small_study: Any) -> None:
     where = Recorder()
     assert drive(study, serial, where) == 0
     said = where.said
-    assert "budget.hours is spent, 0.0001 hours:" in said
-    assert "of 50 trials are done" in said
+    assert "of 50 trials are done; budget.hours is spent: " in said
+    assert " of 0.0001 hours spent, 0 hours left" in said
+    assert "50 more are wanted: to go on, raise budget.hours in " in said
+    assert said.endswith("study.yaml and resume\n")
 
 
 def test_a_trainer_that_says_nothing_is_stopped_all_the_same(small_study: Any) -> None:
@@ -154,7 +156,7 @@ def test_how_it_ended_is_in_the_history(small_study: Any) -> None:
 
 def test_a_full_disk_ends_it_with_the_reason_and_loses_nothing(small_study: Any, small_disk: Any) -> None:
     disk = small_disk("1m")
-    small = small_study(search={"trials": 60})
+    small = small_study(search={"trials": 60}, health={"floor_gb": None})
     study = Study.create(small.spec, disk.path)
     with pytest.raises(StudyFailed, match="resume the study"):
         drive(study, serial, Recorder())

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from objectives.base import Estimate, Measurement
-from ratio_search.keep import keep_best, kept
+from ratio_search.keep import Keeper, kept
 from ratio_search.record import Record
 from ratio_search.runner import SerialRunner
 from ratio_search.search import Search
@@ -58,7 +58,7 @@ def test_the_recommended_trial_comes_before_luckier_ones(tmp_path: Path, best: i
         study.tell(job.id, Measurement(metrics={"accuracy": told}, artefacts={"adapter": "adapter"}))
     advice, luckiest = study.recommend(), study.ranking()[0][0]
     assert advice.tried and advice.record != luckiest
-    keep_best(study)
+    Keeper(study).tidy()
     assert with_adapter(study) == sorted([advice.record.job.id, luckiest.job.id][:best])
 
 
@@ -106,7 +106,7 @@ def test_an_artefact_that_is_elsewhere_is_not_ours_to_remove(small_study: Any, t
     metrics = {f"{name}/accuracy": Estimate(value=0.5) for name in NAMES}
     record = study.tell(job.id, Measurement(metrics=metrics, artefacts=places))
     assert kept(study, record) == {}
-    keep_best(study)
+    Keeper(study).tidy()
     assert precious.is_dir()
     assert folder.is_dir()
 
@@ -119,7 +119,7 @@ def test_nothing_is_removed_before_trials_can_be_judged(small_study: Any) -> Non
     (study.start(job).folder / "adapter").mkdir()
     metrics = {f"{name}/accuracy": Estimate(value=0.5) for name in NAMES}
     record = study.tell(job.id, Measurement(metrics=metrics, artefacts={"adapter": "adapter"}))
-    keep_best(study)
+    Keeper(study).tidy()
     assert set(kept(study, record)) == {"adapter"}
 
 
@@ -131,9 +131,37 @@ def test_a_running_jobs_checkpoint_stays(small_study: Any) -> None:
     for each in (baseline, job):
         (study.start(each).folder / "checkpoint").mkdir()
     study.tell(baseline.id, {f"{name}/accuracy": 0.2 for name in NAMES})
-    keep_best(study)
+    Keeper(study).tidy()
     assert not study.attempt(baseline).checkpoint.exists()
     assert study.attempt(job).checkpoint.exists()
+
+
+def test_a_closed_job_is_looked_at_once(small_study: Any) -> None:
+    """There may be thousands of them; whatever comes back is found by the next driver."""
+    small = small_study(keep={"best": 0})
+    study = Study.create(small.spec, small.runs)
+    keeper, folders = Keeper(study), []
+    for _ in range(3):
+        job = study.ask()
+        assert job is not None
+        folders.append(study.start(job).folder)
+        (folders[-1] / "checkpoint").mkdir()
+        (folders[-1] / "adapter").mkdir()
+        metrics = {f"{name}/accuracy": Estimate(value=0.5) for name in NAMES}
+        study.tell(job.id, Measurement(metrics=metrics, artefacts={"adapter": "adapter"}))
+        keeper.tidy()
+        assert not (folders[-1] / "checkpoint").exists()
+    _, *trials = folders  # the baseline trains nothing
+    assert not any((folder / "adapter").exists() for folder in trials)
+    for folder in folders:
+        (folder / "checkpoint").mkdir()
+        (folder / "adapter").mkdir(exist_ok=True)
+    keeper.tidy()
+    assert all((folder / "checkpoint").exists() for folder in folders)
+    assert (trials[0] / "adapter").exists()
+    Keeper(study).tidy()
+    assert not any((folder / "checkpoint").exists() for folder in folders)
+    assert not any((folder / "adapter").exists() for folder in trials)
 
 
 def test_only_finished_trials_have_artefacts(small_study: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ratio_search.errors import LeaseError, StudyError
-from ratio_search.lease import Lease, held, holder
+from ratio_search.lease import Lease, OwnLease, held, holder
 
 HOLD = """
 import sys
@@ -107,6 +107,26 @@ class TestOneDriverAtATime:
     def test_a_file_that_cannot_be_locked_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(StudyError, match=r"gone/driver\.lock: cannot be locked \(No such file or directory\)"):
             Lease(tmp_path / "gone" / "driver.lock").__enter__()
+
+
+class TestCheck:
+    def test_it_says_nothing_while_the_lease_is_held(self, lock_file: Path) -> None:
+        with Lease(lock_file) as lease:
+            lease.check()
+
+    @pytest.mark.parametrize("replaced", [False, True])
+    def test_a_lock_file_that_was_taken_away_holds_nobody_off(self, lock_file: Path, replaced: bool) -> None:
+        with Lease(lock_file) as lease:
+            lock_file.unlink()
+            if replaced:
+                with Lease(lock_file) as other:
+                    other.check()
+            with pytest.raises(LeaseError, match=r"driver\.lock: was removed or replaced while this driver held it"):
+                lease.check()
+
+    def test_a_study_in_memory_is_always_ones_own(self) -> None:
+        with OwnLease() as lease, OwnLease():
+            lease.check()
 
 
 class TestHeld:

@@ -53,6 +53,12 @@ class TestSupplies:
         assert plan.counted is None
         assert [supply.tokens for supply in plan.supplies.values()] == [None] * 3
 
+    def test_unless_they_are_limited_or_have_a_price(self, small_study: Any) -> None:
+        for budget in ({"tokens": 1e6}, {"prices": {"usd_per_million_tokens": 8}}):
+            plan = Plan.of(small_study(budget=budget).spec, ALL, count=False)
+            assert plan.counted == "estimated at 4 bytes of text a token"
+            assert plan.rows is not None and plan.rows.usual == 5
+
     def test_with_a_base_model_they_are_its_own(self, small_study: Any, tokenizer_folder: Path) -> None:
         from transformers import AutoTokenizer
 
@@ -216,6 +222,26 @@ def test_as_plain_data_it_says_everything(small_study: Any) -> None:
         "metrics": ["support/accuracy", "legal/accuracy", "manuals/accuracy"],
         "trials": 9,
         "parallel": 2,
+        "cost": {
+            "hours": {
+                "expected": None,
+                "most": None,
+                "unknown": "how long a fine-tune takes shows when the first has ended; objective.time_limit_s would "
+                "limit it",
+                "limit": None,
+            },
+            "gpu_hours": {"expected": 0, "most": 0, "unknown": None, "limit": None},
+            "tokens": {
+                "expected": 9 * 60 * 5,
+                "most": None,
+                "unknown": "how often it trains on a row is the trainer's own affair",
+                "limit": None,
+            },
+            "how": "9 fine-tunes of 60 rows and the untuned baseline, 2 at a time; 5 tokens a row at uniform shares, "
+            "5 in support, the longest; at most 3 attempts at each; trials that fail are asked for anew, which comes "
+            "on top",
+            "beyond": [],
+        },
     }
 
 

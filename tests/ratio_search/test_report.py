@@ -3,14 +3,12 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from objectives.base import Progress
 from ratio_search import report
 from ratio_search.console import PlainConsole
 from ratio_search.recipe import Recipe
@@ -160,63 +158,6 @@ class TestExpectations:
         assert second.startswith("trial-0002 may be as good")
 
 
-class TestStatus:
-    def test_of_a_finished_study(self, study: Study) -> None:
-        found = report.status(study)
-        assert found["trials"] == {"planned": 4, "complete": 4, "running": 0, "failed": 1, "imported": 0}
-        assert (found["driver"], found["baseline"], found["running"]) == (None, "complete", [])
-        best = study.recommend()
-        assert found["best"] == {
-            "trial": best.record.job.id,
-            "tried": best.tried,
-            "score": best.score.balanced,
-            "feasible": True,
-            "shares": dict(best.mixture),
-        }
-        assert [(f["job"], f["message"]) for f in found["failures"]] == [("trial-0000", "the disk was full")]
-        json.dumps(found, allow_nan=False)
-        shown = text(report.status_table(found))
-        assert "4 of 4 done, 0 open, 1 failed" in shown
-        assert "trial-0000: the disk was full" in shown
-
-    def test_the_best_is_a_trial_or_a_mixture_near_one(self, study: Study) -> None:
-        found = report.status(study)
-        for tried, words in ((True, "best trial-0002 with +0.1000: "), (False, "best a new mixture near trial-0002 ")):
-            best = {**found["best"], "trial": "trial-0002", "tried": tried, "score": 0.1}
-            shown = text(report.status_table({**found, "best": best}))
-            assert words in " ".join(shown.split())
-
-    def test_of_a_study_under_way(self, small_study: Any) -> None:
-        small = small_study()
-        study = Study.create(small.spec, small.runs)
-        job = study.ask()
-        assert job is not None
-        attempt = study.start(job)
-        attempt.progress_file.write_text('{"step": 3, "total": 8, "note": "loss 1.2"}')
-        found = report.status(study)
-        assert found["trials"]["running"] == 0  # the baseline is no trial
-        assert found["running"] == [{"job": "reference-0000", "attempt": 1, "progress": "step 3 of 8 loss 1.2"}]
-        assert found["best"] is None
-        assert "reference-0000 attempt 1: step 3 of 8 loss 1.2" in text(report.status_table(found))
-
-
-class TestOverview:
-    def test_every_study_of_the_folder_also_a_broken_one(self, study: Study, small_study: Any) -> None:
-        broken = study.folder.path.parent / "broken"
-        broken.mkdir()
-        (broken / "manifest.json").write_text("{")
-        first, second = report.overview(study.folder.path.parent)
-        assert (first["name"], second["name"]) == ("broken", "small")
-        assert "cannot be read" in first["error"]
-        assert second == report.status(study)
-        shown = text(report.overview_table([first, second]))
-        assert "cannot be read" in shown
-        assert "small" in shown
-
-    def test_a_folder_without_studies(self, tmp_path: Any) -> None:
-        assert report.overview(tmp_path / "nowhere") == []
-
-
 class TestTrials:
     def test_a_row_has_everything_that_is_known(self, study: Study) -> None:
         failed, done, *_ = report.trial_rows(study)
@@ -265,16 +206,3 @@ class TestTrials:
         lines = [line for line in text(report.trials_table(study)).splitlines() if "trial-" in line]
         ranked = [record.job.id for record, _ in study.ranking()]
         assert [line.split()[1] for line in lines] == [*ranked, "trial-0000"]
-
-
-@pytest.mark.parametrize(
-    ("progress", "words"),
-    [
-        (None, ""),
-        (Progress(step=3, total=8), "step 3 of 8"),
-        (Progress(step=3, total=8, note="loss 1.2"), "step 3 of 8 loss 1.2"),
-        (Progress(step=0, total=0, note="loading model and data"), "loading model and data"),
-    ],
-)
-def test_progress_in_words(progress: Progress | None, words: str) -> None:
-    assert report.progress_text(progress) == words

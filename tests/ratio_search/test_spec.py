@@ -396,6 +396,7 @@ class TestWhatIsRefused:
             assert str(error).startswith("study file:\n")
 
 
+STORAGE = "sqlite, memory, or a URL such as postgresql://user@host:5432/database"
 EXTERNAL = [
     ("objective", {"kind": "external"}),
     ("domains", {"a": {}, "b": {"share": [0, 0.5]}, "c": {"final": "c.jsonl", "train": "c.jsonl"}, "d": {"test": "d"}}),
@@ -441,7 +442,15 @@ class TestTrialsThatTheCallerRuns:
         assert spec(*EXTERNAL).storage is StorageKind.SQLITE
         memory = spec(*EXTERNAL, ("storage", "memory"))
         assert memory.storage is StorageKind.MEMORY
+        assert memory.server is None
         assert (memory.identity, memory.policy) == (spec(*EXTERNAL).identity, spec(*EXTERNAL).policy)
+
+    def test_the_server_that_keeps_the_trials_may_change(self) -> None:
+        url = "postgresql://user@host:5432/database"
+        found = spec(*EXTERNAL, ("storage", url))
+        assert (str(found.server), found.policy["storage"]) == (url, url)
+        assert spec(*EXTERNAL).policy["storage"] is None
+        assert found.identity == spec(*EXTERNAL).identity
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -475,8 +484,15 @@ class TestTrialsThatTheCallerRuns:
                 "domains.d.share: a domain without train files has no share; remove it, or add train files",
             ),
             (("current", {"d": 1}), "current.d: 'd' is no domain with a share; known are a, b, c"),
-            (("storage", "redis"), "storage: expected 'sqlite' or 'memory', found 'redis'"),
-            (("storage", None), "storage: expected 'sqlite' or 'memory', found nothing"),
+            (("storage", "redis"), f"storage: expected {STORAGE}, found 'redis'"),
+            (("storage", None), f"storage: expected {STORAGE}, found nothing"),
+            (("storage", ["sqlite"]), f"storage: expected {STORAGE}, found ['sqlite']"),
+            (("storage", "user:secret@host/database"), f"storage: expected {STORAGE}, found other text"),
+            (
+                ("storage", "mysql://user:secret@host/database"),
+                "storage: expected sqlite, or the URL of a PostgreSQL database such as "
+                "postgresql://user@host:5432/database, found a URL of mysql",
+            ),
         ],
     )
     def test_what_is_refused(self, change: tuple[str, Any], message: str) -> None:
@@ -653,6 +669,9 @@ class TestIdentityAndPolicy:
             [("budget.hours", 3)],
             [("keep.best", 5)],
             [("keep.disk_gb", 3)],
+            [("health.stuck_after_s", 3)],
+            [("health.floor_gb", None)],
+            [("health.wait_s", 0)],
             [("balance.kind", "weighted")],
             [("balance.mean", 0.05)],
             [("metrics.0.weight", 3)],

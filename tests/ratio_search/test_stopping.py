@@ -19,6 +19,7 @@ from objectives.mixture import Mixture
 from ratio_search import Study, StudySpec, report
 from ratio_search.errors import SpecError
 from ratio_search.record import Record
+from ratio_search.status import status
 from ratio_search.stopping import LEAST, PATIENCE, EarlyStop, enough
 from tests.ratio_search.trials import study_of, text_of, trial
 
@@ -301,7 +302,7 @@ class TestResuming:
         assert again.done
 
     def test_status_and_trials_say_so(self, stopped: Study) -> None:
-        found = report.status(stopped)
+        found = status(stopped)
         assert found["stopped_early"].startswith("stopped early: one more trial was expected to gain 0.0")
         rows = report.trial_rows(stopped)
         assert rows[0]["expected_gain"] is None and rows[-2]["expected_gain"] is not None

@@ -568,7 +568,7 @@ class TestOpening:
         for file in study.folder.path.glob("study.db*"):
             file.unlink()
         study.folder.database.touch()
-        with pytest.raises(StudyError, match=r"study\.db: holds no study 'small'.*restore it from a copy"):
+        with pytest.raises(StudyError, match=r"study\.db: holds no study .*restore it from a copy"):
             Study.open(study.folder)
 
 

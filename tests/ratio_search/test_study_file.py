@@ -27,6 +27,7 @@ DOCUMENT: dict[str, Any] = {
     "search": {"trials": 12},
     "budget": {"hours": 8},
     "keep": {"best": 1},
+    "health": {"floor_gb": 2},
 }
 TEXT = yaml.safe_dump(DOCUMENT, sort_keys=False)
 NOT_A_PLAIN_NAME = "expected a plain name (1 to 64 letters, digits, '.', '_' and '-', the first a letter or digit)"
@@ -56,6 +57,7 @@ class TestWhatIsAccepted:
         assert (file.search.trials, file.search.parallel, file.search.seed) == (24, 2, 0)
         assert (file.baseline, file.storage, file.balance.kind, file.balance.mean) == (None, "sqlite", "worst", 0.0)
         assert (file.budget.hours, file.keep.best, file.current) == (None, 2, None)
+        assert (file.health.stuck_after_s, file.health.floor_gb, file.health.wait_s) == (120, 1, 600)
         assert (file.data.weigh_by, file.data.max_epochs, file.data.audit.near) == ("rows", None, None)
 
     def test_every_finding_has_a_key_whose_default_is_that_of_the_data(self) -> None:
@@ -122,7 +124,7 @@ class TestWhatIsRefused:
                 "zzz",
                 "1",
                 "zzz: unknown key; known are name, domains, objective, metrics, current, baseline, balance, data, "
-                "search, budget, keep, storage",
+                "search, budget, keep, health, storage",
             ),
             ("domains.legal.trian", "x", "domains.legal.trian: unknown key; did you mean 'train'?"),
             ("domains", "{test: {shar: 1}}", "domains.test.shar: unknown key; did you mean 'share'?"),
@@ -138,7 +140,16 @@ class TestWhatIsRefused:
             ("data.weigh", "rows", "data.weigh: unknown key; did you mean 'weigh_by'?"),
             ("data.audit.leaks", "warn", "data.audit.leaks: unknown key; did you mean 'leakage'?"),
             ("domains.legal.epochs", "2", "domains.legal.epochs: unknown key; did you mean 'max_epochs'?"),
-            ("budget.usd", "-200", "budget.usd: unknown key; known are hours"),
+            (
+                "budget.dollars",
+                "200",
+                "budget.dollars: unknown key; known are usd, hours, gpu_hours, tokens, prices",
+            ),
+            (
+                "budget.prices",
+                "{usd_per_hours: 2}",
+                "budget.prices.usd_per_hours: unknown key; did you mean 'usd_per_hour'?",
+            ),
         ],
     )
     def test_an_unknown_key_is_met_with_the_nearest_known_one(self, path: str, value: str, message: str) -> None:
@@ -219,6 +230,13 @@ class TestWhatIsRefused:
                 "search.space.groups.g.proportions.legal: expected a number above 0, found 0",
             ),
             ("budget.hours", "-8", "budget.hours: expected a number above 0, found -8"),
+            ("budget.usd", "0", "budget.usd: expected a number above 0, found 0"),
+            ("budget.tokens", "10M", "budget.tokens: expected a number, found '10M'"),
+            (
+                "budget.prices",
+                "{usd_per_gpu_hour: -1}",
+                "budget.prices.usd_per_gpu_hour: expected a number of at least 0, found -1",
+            ),
             ("budget.hours", ".inf", "budget.hours: expected a finite number, found inf"),
             ("budget.hours", "1:30", "budget.hours: expected a number, found '1:30'"),
             ("domains.legal.max_epochs", "0", "domains.legal.max_epochs: expected a number above 0, found 0"),
@@ -242,6 +260,9 @@ class TestWhatIsRefused:
             ),
             ("keep.best", "-1", "keep.best: expected a number of at least 0, found -1"),
             ("keep.disk_gb", "0", "keep.disk_gb: expected a number above 0, found 0"),
+            ("health.stuck_after_s", "0", "health.stuck_after_s: expected a number above 0, found 0"),
+            ("health.floor_gb", "0", "health.floor_gb: expected a number above 0, found 0"),
+            ("health.wait_s", "-1", "health.wait_s: expected a number of at least 0, found -1"),
         ],
     )
     def test_a_value_that_is_not_what_its_key_expects(self, path: str, value: str, message: str) -> None:

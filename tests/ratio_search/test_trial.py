@@ -11,7 +11,18 @@ from objectives.attempt import Failure, FailureKind
 from objectives.base import JobKind, Measurement, Seeds
 from objectives.mixture import Mixture
 from ratio_search.record import JobState
-from ratio_search.trial import ATTEMPT, BASIS, FAILURE, LOSSES, MEASUREMENT, ORIGIN, SEEDS, TrialReader, shares_of
+from ratio_search.trial import (
+    ATTEMPT,
+    BASIS,
+    FAILURE,
+    LOSSES,
+    MEASUREMENT,
+    ORIGIN,
+    SEEDS,
+    TrialReader,
+    number_of,
+    shares_of,
+)
 
 DOMAINS = ("a", "b")
 PARAMS: dict[str, Any] = {"share/b": 0.75, "share/a": 0.25, "rate": 0.1, "loss": "hinge"}
@@ -141,3 +152,23 @@ def test_an_open_job_is_read_anew_and_a_closed_one_once(study: optuna.Study, rea
 
 def test_shares_are_taken_by_name(study: optuna.Study) -> None:
     assert shares_of(added(study), ("b", "a")).shares == (0.75, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("job_id", "kind", "number"),
+    [
+        ("trial-0007", JobKind.TRIAL, 7),
+        ("trial-12345", JobKind.TRIAL, 12345),
+        ("reference-0000", JobKind.BASELINE, 0),
+        ("confirmation-0002", JobKind.CONFIRMATION, 2),
+        ("confirmation-0002", JobKind.TRIAL, None),
+        ("trial-7", JobKind.TRIAL, None),
+        ("trial-00007", JobKind.TRIAL, None),
+        ("trial-0007\n", JobKind.TRIAL, None),
+        ("trial-\u0660\u0660\u0660\u0667", JobKind.TRIAL, None),
+        ("trial-9999999999", JobKind.TRIAL, None),
+        ("", JobKind.TRIAL, None),
+    ],
+)
+def test_a_jobs_id_has_its_number(job_id: str, kind: JobKind, number: int | None) -> None:
+    assert number_of(job_id, kind) == number

@@ -131,4 +131,4 @@ def test_a_killed_quickstart_goes_on_from_its_checkpoints(quickstart: Path) -> N
 def tokens(measured: Measurement | None) -> float:
     """Tokens that a job's last attempt was trained on."""
     assert measured is not None
-    return measured.cost["train_tokens"]
+    return measured.cost["tokens"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,14 @@ from objectives.attempt import write_json
 from objectives.base import Context, Job, Measurement, Progress
 from objectives.data import Blend, Dataset, Format, Tally, blended
 from objectives.errors import MixtureError, ResultError
+from objectives.log import last_lines, printable
 from objectives.mixture import Mixture
 
-LOG_LINES = 40
-"""Last lines of a trainer's output that an error carries."""
+NEWS_BYTES = 65_536
+"""At most this much of what a trainer has added to its file of progress is read at a time: the end of it."""
 
-LOG_BYTES = 16_384
-"""At most this much of the output's end is read for them."""
+LONGEST_NOTE = 200
+"""Characters of a note that are shown and kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +123,9 @@ class Handover:
         for key in data:
             if key not in known:
                 raise ResultError(f"unknown key {key!r} in the trainer's result; known are {', '.join(known)}")
+        for name, amount in measured.cost.items():
+            if amount < 0:
+                raise ResultError(f"cost {name!r} in the trainer's result: expected a number >= 0, found {amount:g}")
         for name in measured.metrics:
             domain, _, metric = name.partition("/")
             if domain not in self.tests or not metric or not metric.isprintable():
@@ -149,16 +154,8 @@ class Handover:
         return dataclasses.replace(measured, rows=rows, realised=realised)
 
     def log(self) -> str:
-        """The last lines of the trainer's output, as text that can be shown and stored anywhere."""
-        try:
-            with self.log_file.open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_BYTES))
-                text = file.read().decode("utf-8", errors="replace")
-        except OSError:
-            return ""  # the trainer removed it
-        # A progress bar redraws its line with carriage returns: only its last state counts.
-        lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.rstrip().split("\n")[-LOG_LINES:]]
-        return "\n".join(map(_printable, lines))
+        """The last lines of the trainer's output."""
+        return last_lines(self.log_file)
 
 
 class ProgressFile:
@@ -172,8 +169,10 @@ class ProgressFile:
         """The last of the lines that were completed since the last call; none if none is progress."""
         try:
             with self._path.open("rb") as file:
+                new = file.seek(0, os.SEEK_END) - self._read
+                self._read += max(0, new - NEWS_BYTES)
                 file.seek(self._read)
-                text = file.read()
+                text = file.read(NEWS_BYTES)
         except OSError:
             return
         complete = text[: text.rfind(b"\n") + 1]
@@ -185,17 +184,19 @@ class ProgressFile:
                 return
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
-
-
 def _progress(line: bytes) -> Progress | None:
     """The progress that a line reports; None for any other line, since a mere report must not fail a fine-tune."""
     try:
         data = json.loads(line)
-        step, total, note = data["step"], data["total"], data.get("note", "")
+        step, total, note, cost = data["step"], data["total"], data.get("note", ""), data.get("cost", {})
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         return None
     if type(step) is not int or type(total) is not int or not isinstance(note, str) or not 0 <= step <= total:
         return None
-    return Progress(step=step, total=total, note=_printable(note))
+    if not isinstance(cost, dict) or not all(map(_is_amount, cost.values())):
+        return None
+    return Progress(step=step, total=total, note=printable(note[:LONGEST_NOTE]), cost=cost)
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf

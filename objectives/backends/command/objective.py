@@ -15,7 +15,8 @@ from objectives.backends.command.process import POLL_S, ProcessGroup
 from objectives.base import Context, Job, Measurement, Progress
 from objectives.data import Capacity, Corpus, DataPolicy, Split, usable
 from objectives.domain import Domain
-from objectives.errors import Cancelled, ObjectiveError, ResultError
+from objectives.errors import Cancelled, DeviceError, ObjectiveError, ResultError
+from objectives.memory import OutOfMemory
 
 if TYPE_CHECKING:
     from objectives.backends.command import CommandBackend
@@ -61,8 +62,13 @@ class CommandObjective:
         handover.write(self._corpus.of(Split.TRAIN), self._settings.format)
         progress = ProgressFile(handover.progress_file)
         environment = {**os.environ, JOB_VARIABLE: str(handover.job_file)}
+        memory = OutOfMemory()
         with ProcessGroup.start(
-            self._argv, folder=self._root, environment=environment, output=handover.log_file
+            self._argv,
+            folder=self._root,
+            environment=environment,
+            output=handover.log_file,
+            lock=context.lock,
         ) as process:
             limit = time.monotonic() + (self._settings.time_limit_s or float("inf"))
             while process.running():
@@ -75,15 +81,19 @@ class CommandObjective:
                     process.end(self._settings.grace_s)
                     raise ObjectiveError(self._overrun(), log=handover.log())
                 yield from progress.news()
+                memory.look()
                 time.sleep(POLL_S)
         yield from progress.news()
         if process.exit_code:
-            raise ObjectiveError(_because(process.exit_code), log=handover.log())
+            raise _failed(process.exit_code, memory, handover.log())
         measured = self._result(handover)
         # It can be long, and the same blend can be made again at any time.
         handover.train_file.unlink(missing_ok=True)
-        cost = {"wall_seconds": time.monotonic() - started, "cpu_seconds": process.cpu_seconds}
-        yield dataclasses.replace(measured, cost={**measured.cost, **cost})
+        wall = time.monotonic() - started
+        cost = {"wall_seconds": wall, "cpu_seconds": process.cpu_seconds}
+        if gpus := self._settings.resources.gpus:  # else it may hold some elsewhere, and only it knows
+            cost["gpu_seconds"] = gpus * wall
+        yield dataclasses.replace(measured, cost={**cost, **measured.cost})
 
     def _handover(self, job: Job, context: Context) -> Handover:
         blend = None
@@ -115,12 +125,29 @@ class CommandObjective:
         )
 
 
-def _because(exit_code: int) -> str:
+def _failed(exit_code: int, memory: OutOfMemory, log: str) -> ObjectiveError | DeviceError:
+    """Why a trainer failed that nobody here has ended, and so whether another attempt is worth it.
+
+    Args:
+        exit_code: its own; negative for a signal, which a shell in between adds to 128.
+        memory: looked while it ran.
+        log: its last lines.
+    """
+    number = -exit_code if exit_code < 0 else exit_code - 128
+    if number == signal.SIGTERM:
+        message = "the trainer was ended by SIGTERM from elsewhere, as when its machine is taken away"
+        return DeviceError(message, log=log)
+    if number == signal.SIGKILL and memory.happened is not None:
+        if memory.happened:
+            message = "the machine ran out of memory, and the kernel ended the trainer; have it need less, or run fewer"
+            return ObjectiveError(message, log=log)
+        return DeviceError("the trainer was ended by SIGKILL from elsewhere, and not for lack of memory", log=log)
     if exit_code > 0:
-        return f"the trainer failed with exit status {exit_code}; its last lines say why"
+        message = f"the trainer failed with exit status {exit_code}; its last lines say why"
+        return ObjectiveError(message, log=log)
     try:
-        name = signal.Signals(-exit_code).name
+        name = signal.Signals(number).name
     except ValueError:
-        name = f"signal {-exit_code}"
-    hint = " (perhaps the machine ran out of memory)" if -exit_code == signal.SIGKILL else ""
-    return f"the trainer was ended by {name}{hint}"
+        name = f"signal {number}"
+    hint = " (perhaps the machine ran out of memory)" if number == signal.SIGKILL else ""
+    return ObjectiveError(f"the trainer was ended by {name}{hint}", log=log)

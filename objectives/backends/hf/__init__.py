@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import enum
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from objectives.backends.backend import Backend
-from objectives.backends.hf.fingerprint import folder_digest
+from objectives.backends.hf.fingerprint import folder_digest, model_files
 from objectives.backends.hf.hub import unavailable
 from objectives.backends.hf.tiny import TINY, TinyRecipe, base_rows, digest
 from objectives.base import Objective, Value
@@ -101,6 +101,8 @@ class HfBackend(Backend):
         }
     )
 
+    COSTS: ClassVar[frozenset[str]] = frozenset({"wall_seconds", "cpu_seconds", "gpu_seconds", "tokens"})
+
     ANSWERS: ClassVar[bool] = True
 
     kind: Literal["hf"]
@@ -179,6 +181,17 @@ class HfBackend(Backend):
 
         return Capacity(context=self.max_length, counter=HfCounter.of(self, root))
 
+    def expected_cost(self, *, tuned: bool, row_tokens: float | None) -> dict[str, float]:
+        """Tokens, and GPU time where there is none; how long a job takes shows when the first one has ended."""
+        found = {} if self.resources.gpus else {"gpu_seconds": 0.0}
+        if not tuned:
+            return {**found, "tokens": 0.0}
+        return found if row_tokens is None else {**found, "tokens": self.train_rows * row_tokens}
+
+    def most_cost(self, *, tuned: bool, row_tokens: float | None) -> dict[str, float]:
+        """The same: every run has as many rows as it is to have, and no time limit."""
+        return self.expected_cost(tuned=tuned, row_tokens=row_tokens)
+
     def check(self, root: Path) -> None:
         """Looks for the libraries and the base model, without loading either.
 
@@ -219,6 +232,20 @@ class HfBackend(Backend):
                 "save_pretrained writes it"
             )
         return folder
+
+    def files(self, root: Path) -> tuple[Path, ...]:
+        """Those of the base model's folder, where it is one; what the hub has, a worker fetches itself.
+
+        Raises:
+            OptionsError: the base model is a path, and there is no model.
+        """
+        folder = self.base_folder(root)
+        return () if folder is None else model_files(folder)
+
+    def moved(self, root: Path, place: Callable[[Path], Path]) -> Self:
+        """With the base model's folder where it is there."""
+        folder = self.base_folder(root)
+        return self if folder is None else self.model_copy(update={"base_model": str(place(folder))})
 
     def fingerprint(self, root: Path) -> dict[str, str]:
         """The prompt template's rule, the base model's content, and whether a GPU computes, which is less precise.

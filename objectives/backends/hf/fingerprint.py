@@ -12,6 +12,11 @@ BLOCK_BYTES = 65_536
 BLOCKS = 64
 
 
+def model_files(folder: Path) -> tuple[Path, ...]:
+    """The files in a model's folder that decide what it does, sorted."""
+    return tuple(sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES))
+
+
 def folder_digest(folder: Path) -> str:
     """Digest of a model's folder: names, sizes and content of its files.
 
@@ -20,7 +25,7 @@ def folder_digest(folder: Path) -> str:
     under the same file name and size, could be missed.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES):
+    for path in model_files(folder):
         size = path.stat().st_size
         digest.update(f"{path.name}/{size}/".encode())
         with path.open("rb") as file:

@@ -122,7 +122,8 @@ class HfObjective:
                 "cpu_seconds": time.process_time() - cpu,
                 "train_seconds": trained - wall,
                 "evaluation_seconds": evaluated - trained,
-                "train_tokens": 0 if training is None else training.tokens,
+                "gpu_seconds": settings.resources.gpus * (time.perf_counter() - wall),
+                "tokens": 0 if training is None else training.tokens,
             },
             artefacts=artefacts,
         )
@@ -178,7 +179,7 @@ class HfObjective:
     def _progress(self, training: Training | None, note: str) -> Progress:
         if training is None:
             return Progress(step=0, total=0, note=note)
-        return Progress(step=training.step, total=training.steps, note=note)
+        return Progress(step=training.step, total=training.steps, note=note, cost={"tokens": training.tokens})
 
 
 class _Pace:

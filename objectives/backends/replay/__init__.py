@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -49,6 +49,7 @@ class ReplayBackend(Backend):
     POLICY: ClassVar[frozenset[str]] = Backend.POLICY | {"table", "seconds"}
     ELSEWHERE: ClassVar[bool] = True
     SEARCHED: ClassVar[frozenset[str]] = frozenset()
+    COSTS: ClassVar[frozenset[str]] = frozenset({"wall_seconds", "cpu_seconds"})
 
     kind: Literal["replay"]
     table: Annotated[str, Field(min_length=1)]
@@ -59,6 +60,14 @@ class ReplayBackend(Backend):
     def path(self, root: Path) -> Path:
         """Where the table is."""
         return root / Path(self.table).expanduser()
+
+    def files(self, root: Path) -> tuple[Path, ...]:
+        """The table."""
+        return (self.path(root),)
+
+    def moved(self, root: Path, place: Callable[[Path], Path]) -> Self:
+        """With the table where it is there."""
+        return self.model_copy(update={"table": str(place(self.path(root)))})
 
     def read(self, domains: Sequence[Domain], root: Path) -> RunTable:
         """The table.
@@ -77,6 +86,10 @@ class ReplayBackend(Backend):
                 f"{table.table.path}: has {found} complete runs of {', '.join(table.domains)}; expected {least} or more"
             )
         return table
+
+    def expected_cost(self, *, tuned: bool, row_tokens: float | None) -> dict[str, float]:
+        """The seconds that it waits."""
+        return {"wall_seconds": self.seconds}
 
     def produces(self, labelled: Mapping[str, bool]) -> None:
         """The table has no test rows to speak of; `check_asked` looks for its columns."""

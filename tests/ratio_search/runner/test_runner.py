@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,8 @@ from objectives.mixture import Mixture
 from objectives.scorer import Metric
 from ratio_search.errors import RunnerError
 from ratio_search.runner import Report, Runner, SerialRunner
-from ratio_search.runner.on_ray import RayRunner, _places
+from ratio_search.runner.on_ray import RayRunner
+from ratio_search.runner.processes import ProcessRunner
 from ratio_search.spec import StudySpec
 
 
@@ -147,11 +147,11 @@ class TestSerialRunner(RunnerContract):
             yield runner
 
 
-class TestRayRunner(RunnerContract):
-    @contextlib.contextmanager
-    def runner(self, blueprint: Blueprint, slots: int = 2) -> Iterator[Runner]:
-        with RayRunner(blueprint, slots=slots) as runner:
-            yield runner
+class ParallelContract(RunnerContract):
+    """What every runner must do whose workers are processes of their own."""
+
+    def runner(self, blueprint: Blueprint, slots: int = 2) -> contextlib.AbstractContextManager[Runner]:
+        raise NotImplementedError
 
     def test_a_killed_worker_is_an_infrastructure_failure_and_its_slot_works_again(
         self, small_study: Any, tmp_path: Path
@@ -165,6 +165,16 @@ class TestRayRunner(RunnerContract):
         assert isinstance(lost.event, Failure)
         assert lost.event.kind is FailureKind.INFRASTRUCTURE
         assert isinstance(again[-1].event, Measurement)
+
+    def test_a_worker_that_died_while_it_was_idle_costs_no_attempt(self, small_study: Any, tmp_path: Path) -> None:
+        with self.runner(self.blueprint(small_study, "sleep"), slots=1) as runner:
+            runner.submit(attempt(tmp_path, 0))
+            worker = psutil.Process(_trainers_parent(tmp_path / "job-0" / "attempt-1"))
+            assert isinstance(drain_last(runner)[-1].event, Measurement)
+            worker.kill()
+            worker.wait()
+            [*_, last] = drain(runner, [attempt(tmp_path, 1)])
+        assert isinstance(last.event, Measurement), last
 
     def test_a_worker_is_kept_between_attempts(self, small_study: Any, tmp_path: Path) -> None:
         blueprint = self.blueprint(small_study, "sleep")
@@ -188,13 +198,6 @@ class TestRayRunner(RunnerContract):
         workers = [mark.name for mark in tmp_path.glob("worker-*")]
         assert len(workers) == 2, workers
 
-    @pytest.mark.parametrize(
-        ("gpus", "each", "places"),
-        [(2, 0, math.inf), (2, 1, 2), (8, 2, 4), (7, 2, 3), (2, 0.5, 4), (2, 0.6, 2), (1, 1 / 3, 3), (0, 0.1, 0)],
-    )
-    def test_a_part_of_a_gpu_is_that_of_a_single_one(self, gpus: float, each: float, places: float) -> None:
-        assert _places(gpus, each) == places
-
     def test_more_gpus_than_there_are_is_refused_before_anything_starts(self, small_study: Any) -> None:
         spec: StudySpec = small_study().spec
         backend = spec.backend.model_copy(update={"resources": Resources(cpus=1, gpus=64)})
@@ -204,11 +207,25 @@ class TestRayRunner(RunnerContract):
         ):
             pass
 
+
+class TestProcessRunner(ParallelContract):
+    @contextlib.contextmanager
+    def runner(self, blueprint: Blueprint, slots: int = 2) -> Iterator[Runner]:
+        with ProcessRunner(blueprint, slots=slots) as runner:
+            yield runner
+
+
+class TestRayRunner(ParallelContract):
+    @contextlib.contextmanager
+    def runner(self, blueprint: Blueprint, slots: int = 2) -> Iterator[Runner]:
+        with RayRunner(blueprint, slots=slots) as runner:
+            yield runner
+
     @pytest.mark.parametrize(
         ("address", "message"),
         [
             ("127.0.0.1:1", r"nobody answers at 127\.0\.0\.1:1 .*refused"),
-            ("ray://127.0.0.1:1", r"nobody answers at ray://127\.0\.0\.1:1 "),
+            ("ray://127.0.0.1:1", r"--ray-address: found 'ray://127\.0\.0\.1:1', .* Ray Client server"),
             ("127.0.0.1:99999", r"nobody answers at 127\.0\.0\.1:99999 "),
             ("head", r"--ray-address: expected host:port .*, found 'head'"),
         ],

@@ -60,7 +60,7 @@ def test_it_counts_no_tokens_and_reads_rows_of_any_length() -> None:
 
 
 def test_limits_may_change_while_a_study_runs_but_the_program_may_not() -> None:
-    assert {"resources", "time_limit_s", "grace_s"} == CommandBackend.POLICY
+    assert {"resources", "sources", "time_limit_s", "grace_s"} == CommandBackend.POLICY
     assert set(CommandBackend.model_fields) >= CommandBackend.POLICY
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from objectives import memory
 from objectives.attempt import LOG_TAIL, Failure, FailureKind
 from objectives.backends.command import CommandBackend
 from objectives.base import Context, Estimate, Job, JobKind, Measurement, Objective, Progress, Seeds
 from objectives.data import DEFAULT_POLICY, Action, DataPolicy, Finding, Format, Weigh, read_rows
 from objectives.data.rows import parse
 from objectives.domain import Domain
-from objectives.errors import Cancelled, DataError, ObjectiveError, OptionsError, ResultError
+from objectives.errors import Cancelled, DataError, DeviceError, ObjectiveError, OptionsError, ResultError
+from objectives.log import LOG_CAP
 from objectives.mixture import Mixture
 from tests.contracts import ObjectiveContract, measured
 
@@ -249,6 +251,26 @@ class TestWhatTheTrainerSays:
         assert set(measurement.cost) == {"usd", "wall_seconds", "cpu_seconds"}
         assert measurement.artefacts == {"adapter": "weights"}
 
+    def test_gpus_cost_as_long_as_they_are_held_unless_it_knows_better(
+        self, python: Make, job: Job, here: Context
+    ) -> None:
+        measurement = measured(python(GOOD, resources={"gpus": 2}), job, here)
+        assert measurement.cost["gpu_seconds"] == 2 * measurement.cost["wall_seconds"] > 0
+        said = {"metrics": {"colours/f1": 1}, "cost": {"gpu_seconds": 7, "wall_seconds": 3.5}}
+        measurement = measured(python(RESULT.format(text=json.dumps(said)), resources={"gpus": 2}), job, here)
+        assert (measurement.cost["gpu_seconds"], measurement.cost["wall_seconds"]) == (7, 3.5)
+
+    def test_it_cannot_cost_less_than_nothing(self, python: Make, job: Job, here: Context) -> None:
+        said = {"metrics": {"colours/f1": 1}, "cost": {"usd": -1}}
+        with pytest.raises(ResultError, match=r"cost 'usd' in the trainer's result: expected a number >= 0, found -1"):
+            measured(python(RESULT.format(text=json.dumps(said))), job, here)
+
+    def test_progress_may_say_what_it_cost_so_far(self, python: Make, job: Job, here: Context) -> None:
+        lines = ['{"step": 1, "total": 4, "cost": {"tokens": 40}}', '{"step": 2, "total": 4, "cost": {"tokens": -1}}']
+        code = f"open(job['progress_file'], 'a').write({chr(10).join([*lines, ''])!r})\n{GOOD}"
+        *progress, _ = python(code).run(job, here)
+        assert progress == [Progress(step=1, total=4, cost={"tokens": 40})]
+
     def test_the_processor_time_of_its_children_counts(self, python: Make, job: Job, here: Context) -> None:
         burn = "import time\nwhile time.process_time() < 0.3: pass"
         measurement = measured(python(f"subprocess.run([sys.executable, '-c', {burn!r}])\n{GOOD}"), job, here)
@@ -283,6 +305,30 @@ class TestFailures:
         assert sorted(caught.value.log.splitlines()) == ["at all", "out of luck"]
 
     def test_a_signal_is_named(self, python: Make, job: Job, here: Context) -> None:
+        with pytest.raises(ObjectiveError, match=r"ended by SIGSEGV"):
+            list(python("os.kill(os.getpid(), signal.SIGSEGV)").run(job, here))
+
+    @pytest.mark.parametrize(
+        "ending", ["os.kill(os.getpid(), signal.SIGTERM)", "sys.exit(143)", "os.kill(os.getpid(), signal.SIGKILL)"]
+    )
+    def test_an_end_from_elsewhere_is_the_machines_fault(
+        self, python: Make, job: Job, here: Context, ending: str
+    ) -> None:
+        with pytest.raises(DeviceError, match="from elsewhere") as caught:
+            list(python(f"print('so far'); sys.stdout.flush(); {ending}").run(job, here))
+        assert caught.value.log == "so far"
+
+    def test_a_kill_for_lack_of_memory_is_the_jobs_own_fault(
+        self, python: Make, job: Job, here: Context, little_memory: Path
+    ) -> None:
+        hog = f"open({str(little_memory)!r}, 'w').write(str(os.getpid())); print(len(b'x' * 400_000_000))"
+        with pytest.raises(ObjectiveError, match="the machine ran out of memory, and the kernel ended the trainer"):
+            list(python(hog).run(job, here))
+
+    def test_a_kill_that_nobody_can_explain_is_not_tried_again(
+        self, python: Make, job: Job, here: Context, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(memory, "COUNTERS", here.folder / "nobody-counts")
         with pytest.raises(ObjectiveError, match=r"ended by SIGKILL \(perhaps the machine ran out of memory\)"):
             list(python("os.kill(os.getpid(), signal.SIGKILL)").run(job, here))
 
@@ -362,6 +408,16 @@ class TestTheLog:
         assert caught.value.log.splitlines()[-1].startswith("line 199999")
         assert len(caught.value.log) < 20_000
         assert len(Failure.of(caught.value).log) <= LOG_TAIL
+
+    def test_of_more_than_fits_the_beginning_and_the_end_are_kept(self, python: Make, job: Job, here: Context) -> None:
+        code = "print('first words')\nfor _ in range(40): print(1_000_000 * 'x')\nprint('last words')\nsys.exit(1)"
+        with pytest.raises(ObjectiveError) as caught:
+            list(python(code).run(job, here))
+        kept = (here.folder / "log.txt").read_bytes()
+        assert len(kept) <= LOG_CAP
+        assert kept.startswith(b"first words\n") and kept.endswith(b"last words\n")
+        assert b"bytes are left out here]" in kept
+        assert caught.value.log.endswith("last words")
 
     def test_a_line_without_end_is_cut(self, python: Make, job: Job, here: Context) -> None:
         with pytest.raises(ObjectiveError) as caught:

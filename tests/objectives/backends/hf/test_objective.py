@@ -166,17 +166,21 @@ class TestTrial:
         assert steps[0] == 1
         assert steps[-1] == 8
         assert isinstance(last, Measurement)
+        trained = [event.cost["tokens"] for event in progress]
+        assert trained == sorted(trained)
+        assert trained[-1] == last.cost["tokens"]
         assert set(last.metrics) == METRICS
         assert {estimate.rows for estimate in last.metrics.values()} == {24}
         assert all(estimate.stderr is not None for estimate in last.metrics.values())
         assert set(last.cost) == {
             "wall_seconds",
             "cpu_seconds",
+            "gpu_seconds",
             "train_seconds",
             "evaluation_seconds",
-            "train_tokens",
+            "tokens",
         }
-        assert all(amount > 0 for amount in last.cost.values())
+        assert all((amount > 0) == (name != "gpu_seconds") for name, amount in last.cost.items())
 
     def test_reports_what_the_settings_promise(
         self, objective: Objective, base: Path, root: Path, tmp_path: Path
@@ -244,7 +248,7 @@ class TestBaseline:
         found = measured(objective, job(None), context(tmp_path))
         assert found.realised is None
         assert found.rows == found.artefacts == {}
-        assert found.cost["train_tokens"] == 0
+        assert found.cost["tokens"] == 0
         assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
     def test_is_the_same_for_either_method(self, objective: Objective, full: Objective, tmp_path: Path) -> None:
@@ -433,9 +437,9 @@ class TestCancel:
             measured(subject, job(), context(tmp_path / "cut", self.cancel_after(questions)))
         measured(subject, job(seed=9), context(tmp_path / "other"))
         first, *_, last = subject.run(job(), context(tmp_path / "cut"))
-        assert first == Progress(step=steps, total=8, note="continued from a checkpoint")
+        assert first == Progress(step=steps, total=8, note="continued from a checkpoint", cost={"tokens": 0})
         assert last.metrics == expected.metrics
-        assert last.cost["train_tokens"] < expected.cost["train_tokens"]
+        assert last.cost["tokens"] < expected.cost["tokens"]
 
     def test_a_cancelled_baseline_ends(self, objective: Objective, tmp_path: Path) -> None:
         with pytest.raises(Cancelled, match="untuned"):
@@ -458,7 +462,7 @@ class TestCancel:
         with pytest.raises(KeyboardInterrupt):
             measured(subject, job(), context(tmp_path / "cut", killed))
         first, *_, last = subject.run(job(), context(tmp_path / "cut"))
-        assert first == Progress(step=3, total=8, note="continued from a checkpoint")
+        assert first == Progress(step=3, total=8, note="continued from a checkpoint", cost={"tokens": 0})
         assert isinstance(last, Measurement)
         assert last.metrics == expected.metrics
 
@@ -575,7 +579,7 @@ class TestConversations:
             measured(subject, job(mixture), context(tmp_path / "cut", lambda: next(asked) >= 3))
         fresh = settings(base, max_length=64).build(self.DOMAINS, chats, policy)
         first, *_, last = fresh.run(job(mixture), context(tmp_path / "cut"))
-        assert first == Progress(step=3, total=8, note="continued from a checkpoint")
+        assert first == Progress(step=3, total=8, note="continued from a checkpoint", cost={"tokens": 0})
         assert isinstance(last, Measurement)
         assert (last.metrics, last.rows, last.realised) == (expected.metrics, expected.rows, expected.realised)
 

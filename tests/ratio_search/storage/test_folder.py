@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import json
-import sqlite3
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from ratio_search.charter import Charter
 from ratio_search.errors import StudyError
 from ratio_search.manifest import Manifest
 from ratio_search.storage import StudyFolder, find, studies
+from ratio_search.storage.database import made_of
 
 
 @pytest.fixture
@@ -80,11 +83,32 @@ class TestMake:
         folder.make("name: small\n", CHARTER, {"a/f1": StudyDirection.MAXIMIZE, "a/loss": StudyDirection.MINIMIZE})
         assert [path.name for path in folder.path.parent.iterdir()] == ["small"]
         assert folder.study_file.read_text() == "name: small\n"
-        assert folder.charter() == CHARTER
+        assert folder.charter() == dataclasses.replace(CHARTER, mark=folder.charter().mark)
         study = optuna.load_study(study_name="small", storage=folder.storage())
         assert study.metric_names == ["a/f1", "a/loss"]
         assert study.directions == [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
         optuna.load_study(study_name="small/reference", storage=folder.storage())
+
+    def test_it_says_where_when_and_by_whom_with_a_mark_that_no_other_has(self, tmp_path: Path) -> None:
+        folders = [StudyFolder(tmp_path / name / "small") for name in ("here", "there")]
+        for folder in folders:
+            folder.make("name: small\n", CHARTER, {"a/f1": StudyDirection.MAXIMIZE})
+        here, there = (made_of(folder.storage(), "small") for folder in folders)
+        assert here is not None
+        assert there is not None
+        assert re.fullmatch(rf"on \S+ in {re.escape(str(folders[0].path))} by \S+ at \d{{4}}-\S+\+00:00", here.words)
+        assert here.mark == folders[0].charter().mark != there.mark
+
+    def test_another_studys_database_is_not_taken_for_its_own(self, tmp_path: Path) -> None:
+        folders = [StudyFolder(tmp_path / name / "small") for name in ("here", "there")]
+        for folder in folders:
+            folder.make("name: small\n", CHARTER, {"a/f1": StudyDirection.MAXIMIZE})
+        shutil.copy(folders[1].database, folders[0].database)
+        with pytest.raises(
+            StudyError,
+            match=r"its study 'small' is another one than that of .*/here/small: it was made on .*/there/small",
+        ):
+            folders[0].storage()
 
     def test_a_full_disk_leaves_nothing_behind(self, small_disk: Any) -> None:
         disk = small_disk("16k")
@@ -121,42 +145,31 @@ class TestLog:
         assert first["time"] <= second["time"]
         assert second["time"].endswith("+00:00")
 
+    def test_a_line_that_a_full_disk_cut_short_spoils_no_other(self, folder: StudyFolder) -> None:
+        folder.log("created")
+        with (folder.path / "history.jsonl").open("a") as file:
+            file.write('{"time": "2026-01-')
+        folder.log("started")
+        created, _, started = (folder.path / "history.jsonl").read_text().splitlines()
+        assert [json.loads(line)["event"] for line in (created, started)] == ["created", "started"]
 
-class TestDatabase:
-    def test_it_keeps_a_write_ahead_log(self, folder: StudyFolder) -> None:
-        folder.create_storage().engine.dispose()
-        connection = sqlite3.connect(folder.database)
-        try:
-            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        finally:
-            connection.close()
 
-    @pytest.mark.parametrize("name", ["small", "a b%20#d&é"])
-    def test_what_is_written_is_read_again_whatever_the_folder_is_called(self, tmp_path: Path, name: str) -> None:
-        folder = StudyFolder(tmp_path / name)
-        folder.path.mkdir()
-        made = folder.create_storage()
-        optuna.create_study(study_name="small", storage=made)
-        made.remove_session()
-        made.engine.dispose()
-        opened = folder.storage()
-        assert [study.study_name for study in opened.get_all_studies()] == ["small"]
-        opened.remove_session()
-        opened.engine.dispose()
-        assert [path.name for path in tmp_path.iterdir()] == [name]
-        assert folder.database in folder.path.iterdir()
+class TestStarted:
+    def test_it_is_the_jobs_that_have_a_folder(self, folder: StudyFolder) -> None:
+        assert folder.started() == frozenset()
+        (folder.path / "jobs" / "trial-0003" / "attempt-1").mkdir(parents=True)
+        (folder.path / "jobs" / "trial-0004").mkdir()
+        assert folder.started() == {"trial-0003"}
 
-    def test_a_missing_one_is_named_and_not_made(self, folder: StudyFolder) -> None:
-        with pytest.raises(StudyError, match=r"small/study\.db: the study's database is not there; restore"):
-            folder.storage()
-        assert not folder.database.exists()
 
-    def test_a_damaged_one_is_named(self, folder: StudyFolder) -> None:
-        folder.database.write_bytes(b"not a database" * 100)
-        with pytest.raises(
-            StudyError, match=r"small/study\.db: cannot be opened \(file is not a database\); restore it from a copy"
-        ):
-            folder.storage()
+class TestRelocate:
+    def test_it_is_remembered_and_logged_once(self, folder: StudyFolder, tmp_path: Path) -> None:
+        folder.manifest_file.write_text(json.dumps(CHARTER.to_json()))
+        for _ in range(2):
+            folder.relocate(tmp_path)
+        assert folder.charter() == dataclasses.replace(CHARTER, root=tmp_path)
+        (line,) = (folder.path / "history.jsonl").read_text().splitlines()
+        assert json.loads(line).items() >= {"event": "relocated", "root": str(tmp_path), "was": "/data"}.items()
 
 
 class TestSelectedFile:

@@ -1,0 +1,465 @@
+"""Studies whose jobs run on a platform: a pretend one, whose server is a real one in a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from objectives.attempt import FailureKind
+from objectives.backends import BACKENDS
+from objectives.base import JobKind
+from ratio_search.confirm import Confirming
+from ratio_search.driver import drive
+from ratio_search.errors import LeaseError, StudyFailed
+from ratio_search.journal import StudyJournal
+from ratio_search.record import JobState
+from ratio_search.remote_jobs import remote_jobs
+from ratio_search.runner import Runner
+from ratio_search.runner.remote import RemoteRunner
+from ratio_search.search import Search
+from ratio_search.spec import StudySpec
+from ratio_search.stages import StageState
+from ratio_search.status import status
+from ratio_search.study import Study
+from tests.ratio_search.conftest import CONFIRMABLE, Program, SmallStudy
+from tests.ratio_search.test_driver import Recorder
+from tests.services.backend import PlatformBackend
+from tests.services.server import PretendServer
+
+MakeRemote = Callable[..., SmallStudy]
+DONE, CANCELLED, LOST = StageState.DONE, StageState.CANCELLED, StageState.LOST
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PretendServer]:
+    with PretendServer(tmp_path / "platform") as found:
+        yield found
+
+
+@pytest.fixture
+def remote_study(small_study: Any, server: PretendServer, monkeypatch: pytest.MonkeyPatch) -> MakeRemote:
+    """Makes a study whose objective is the pretend platform's; keywords replace keys of the study file."""
+    monkeypatch.setitem(BACKENDS, "pretend", f"{PlatformBackend.__module__}:{PlatformBackend.__name__}")
+
+    def make(**keys: Any) -> SmallStudy:
+        objective = {"kind": "pretend", "url": server.url}
+        keys["search"] = {"trials": 4, "parallel": 2, "sampler": "random", **keys.get("search", {})}
+        small: SmallStudy = small_study(**{"objective": objective, **keys})
+        return small
+
+    return make
+
+
+def created(small: SmallStudy) -> Study:
+    return Study.create(small.spec, small.runs)
+
+
+def remotely(study: Study) -> Callable[[StudySpec, Callable[[], bool]], Runner]:
+    return lambda spec, stopping: RemoteRunner(spec.blueprint, spec.search.parallel, StudyJournal(study))
+
+
+def driven(study: Study, **more: Any) -> str:
+    """Drives a study to its end; what was said."""
+    where = Recorder()
+    assert drive(study, remotely(study), where, **more) == 0
+    return where.said
+
+
+def when(happened: Callable[[], object], then: Callable[[], object]) -> threading.Thread:
+    """Does something as soon as something else has happened."""
+
+    def watch() -> None:
+        while not happened():
+            time.sleep(0.005)
+        then()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+def slow(server: PretendServer) -> None:
+    """Has stages take long enough for anything."""
+    server.fault("poll", *["idle"] * 100)
+
+
+def once(server: PretendServer, jobs: int = 5) -> None:
+    """Checks that every job's stages were begun once; the baseline has one of them."""
+    assert set(server.taken().values()) == {1}
+    assert server.taken().total() == 2 * jobs - 1
+
+
+def test_a_study_runs_on_a_platform_and_keeps_what_it_cost(remote_study: MakeRemote, server: PretendServer) -> None:
+    study = created(remote_study())
+    driven(study)
+    once(server)
+    for record in study.records():
+        assert record.state is JobState.COMPLETE and record.measurement is not None
+        assert [(stage.stage, stage.state) for stage in record.stages] == [("train", DONE), ("evaluate", DONE)]
+        assert record.measurement.cost == record.cost == {"tokens": 600.0}
+        assert record.values["support/accuracy"] == pytest.approx(0.2 + 0.6 * record.job.mixture["support"])  # type: ignore[index]
+    names = {line["name"] for line in server.ledger if line["event"] == "taken"}
+    assert names == {stage.name for record in study.jobs() for stage in record.stages}
+    assert str(study.folder.charter().mark).startswith(str(study.identifier))
+    assert all(name.startswith(f"small-{study.identifier}-") for name in names)
+
+
+def test_studies_of_one_name_have_other_names_on_the_platform(remote_study: MakeRemote, server: PretendServer) -> None:
+    small = remote_study(search={"trials": 2, "parallel": 1})
+    for runs in ("runs", "others"):
+        driven(Study.create(small.spec, small.runs.with_name(runs)))
+    names = [line["name"] for line in server.ledger if line["event"] == "taken"]
+    assert len(names) == len(set(names)) == 10
+
+
+def test_a_platform_that_makes_mistakes_fails_no_trial(remote_study: MakeRemote, server: PretendServer) -> None:
+    for call in ("submit", "poll", "result"):
+        server.fault(call, "throttle", "broken", "silent", "busy")
+    study = created(remote_study())
+    driven(study)
+    once(server)
+    assert study.complete == 4
+
+
+def test_what_was_lost_three_times_has_failed_and_the_rest_of_its_stages_were_paid_for_once(
+    remote_study: MakeRemote, server: PretendServer
+) -> None:
+    study = created(remote_study(search={"trials": 2, "parallel": 1}))
+    server.fault("poll", "preempt", "preempt", "preempt", stage="evaluate", after=4)
+    driven(study)
+    failed, *others = study.records()
+    assert failed.failure is not None
+    assert (failed.state, failed.failure.kind, failed.losses) == (JobState.FAILED, FailureKind.INFRASTRUCTURE, 3)
+    assert [(stage.stage, stage.attempt, stage.state) for stage in failed.stages] == [
+        ("train", 1, DONE),
+        ("evaluate", 1, LOST),
+        ("evaluate", 2, LOST),
+        ("evaluate", 3, LOST),
+    ]
+    assert failed.cost == {"tokens": 300.0 + 100.0}
+    assert [record.state for record in others] == [JobState.COMPLETE] * 2
+
+
+def test_what_is_refused_is_the_studys_own_failure(remote_study: MakeRemote, server: PretendServer) -> None:
+    server.fault("submit", "forbidden")
+    study = created(remote_study())
+    with pytest.raises(StudyFailed, match=r"untuned baseline cannot be evaluated: the platform refuses with 403"):
+        driven(study)
+    assert remote_jobs(study) == [] or study.complete == 0
+    driven(Study.open(study.folder))
+    assert set(server.taken().values()) == {1}
+
+
+class TestUnfetched:
+    """Jobs that are done, and whose results cannot be fetched."""
+
+    def test_the_others_go_on_and_a_resume_fetches_it(self, remote_study: MakeRemote, server: PretendServer) -> None:
+        server.fault("result", "forbidden", after=2)
+        study = created(remote_study())
+        with pytest.raises(StudyFailed, match=r"has of 1 job cannot be fetched:\n  trial-000\d: what it found.*403"):
+            driven(study)
+        once(server)
+        assert study.complete == 3
+        assert not study.done
+        [left] = [record for record in study.records() if record.state is JobState.RUNNING]
+        assert left.failure is not None and left.failure.kind is FailureKind.UNFETCHED
+        assert study.ask() is None, "it is not asked for again"
+
+        again = Study.open(study.folder)
+        driven(again)
+        once(server)
+        assert again.done
+        assert {record.failure for record in again.records()} == {None}
+
+    def test_a_baseline_without_its_result_ends_the_study_before_more_is_spent(
+        self, remote_study: MakeRemote, server: PretendServer
+    ) -> None:
+        server.fault("result", "forbidden")
+        study = created(remote_study(search={"trials": 4, "parallel": 1}))
+        with pytest.raises(StudyFailed, match="reference-0000: what it found cannot be fetched"):
+            driven(study)
+        assert server.taken() == {("reference-0000", "evaluate"): 1}
+        driven(Study.open(study.folder))
+        once(server)
+
+    def test_three_of_them_in_a_row_end_the_study_before_more_is_spent(
+        self, remote_study: MakeRemote, server: PretendServer
+    ) -> None:
+        server.fault("result", *["forbidden"] * 3, after=2)
+        study = created(remote_study(search={"trials": 12, "parallel": 1}))
+        with pytest.raises(StudyFailed, match="has of 3 jobs cannot be fetched"):
+            driven(study)
+        assert study.complete == 1
+        assert len(server.taken("evaluate")) == 5
+        again = Study.open(study.folder)
+        driven(again, trials=5)
+        assert again.complete == 5
+        once(server, jobs=6)
+
+    def test_status_says_what_to_do(self, remote_study: MakeRemote, server: PretendServer, program: Program) -> None:
+        server.fault("result", "forbidden", after=1)
+        small = remote_study(search={"trials": 1, "parallel": 1})
+        done = program("launch", str(small.file), "--runs", str(small.runs))
+        assert done.code == 1
+        assert "paid for, they stay open and are not run again; repair the cause, then resume the study" in done.err
+        assert f"resume with: ratio-search resume {small.runs / 'small'}" in done.out
+        [open_] = json.loads(program("status", str(small.runs / "small"), "--json").out)["running"]
+        assert open_["unfetched"].startswith("what it found cannot be fetched")
+        assert "what it found cannot be fetched" in program("status", str(small.runs / "small")).out
+        assert program("resume", str(small.runs / "small")).code == 0
+        once(server, jobs=2)
+
+
+class TestBudget:
+    def test_what_the_platform_has_is_finished_though_nothing_more_may_be_spent(
+        self, remote_study: MakeRemote, server: PretendServer
+    ) -> None:
+        small = remote_study()
+        study = created(small)
+        slow(server)
+        interrupted(study, lambda: len(server.taken("train")) == 2)
+        text = study.folder.study_file.read_text()
+        study.folder.study_file.write_text(f"{text}budget: {{tokens: 1}}\n")
+        again = Study.open(study.folder)
+        driven(again)
+        assert again.complete == 2
+        assert set(server.taken().values()) == {1}
+
+
+def interrupted(study: Study, happened: Callable[[], object]) -> str:
+    """Drives a study, and stops it as Ctrl-C does once something has happened; what was said."""
+    where = Recorder()
+    thread = when(happened, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert drive(study, remotely(study), where) == 130
+    thread.join()
+    return where.said
+
+
+class TestStopping:
+    def test_ctrl_c_leaves_what_runs_and_lists_it_and_a_resume_goes_on_with_it(
+        self, remote_study: MakeRemote, server: PretendServer
+    ) -> None:
+        study = created(remote_study())
+        slow(server)
+        said = interrupted(study, lambda: len(server.taken("train")) == 2)
+        assert "stopping: nothing more is begun on the platform" in said
+        left = remote_jobs(study)
+        assert 1 <= len(left) <= 2
+        for one in left:
+            assert one.stage.handle == f"platform:{one.stage.name}"
+            assert f"goes on without a driver: {one.job}: {one.stage.stage} {one.stage.name}, " in said
+            assert f"{one.job}: paused " in said
+        assert server.ended("stopped") == []
+        driven(Study.open(study.folder))
+        once(server)
+
+    def test_a_second_ctrl_c_ends_it_at_once_though_a_call_hangs(
+        self, remote_study: MakeRemote, server: PretendServer
+    ) -> None:
+        study = created(remote_study(objective={"kind": "pretend", "url": server.url, "timeout_s": 5}))
+        server.fault("submit", "wait")
+        made: list[Runner] = []
+
+        def runner(spec: StudySpec, stopping: Callable[[], bool]) -> Runner:
+            made.append(remotely(study)(spec, stopping))
+            return made[0]
+
+        def insist() -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            while "stopping" not in where.said:
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        where = Recorder()
+        thread = when(lambda: study.folder.path.joinpath("jobs").exists() and stages_named(study), insist)
+        assert drive(study, runner, where) == 130
+        thread.join()
+        assert made[0].stuck
+        assert server.taken("train").total() <= 1
+        server.release()
+        driven(Study.open(study.folder))
+        once(server)
+
+    def test_stop_ends_a_driver_elsewhere_and_cancels_where_that_is_asked(
+        self, remote_study: MakeRemote, server: PretendServer, program: Program
+    ) -> None:
+        study = created(remote_study())
+        slow(server)
+        driver = os.fork()
+        if driver == 0:
+            code = 1
+            try:
+                code = program("resume", str(study.folder.path)).code
+            finally:
+                os._exit(code)
+        while len(server.taken("train")) < 2:
+            time.sleep(0.01)
+        done = program("stop", str(study.folder.path), "--cancel-remote", "--json")
+        assert os.waitstatus_to_exitcode(os.waitpid(driver, 0)[1]) == 143
+        found = json.loads(done.out)
+        assert (done.code, found["asked"], found["left"]) == (0, True, [])
+        assert found["cancelled"]
+        cancelled = {(job["job"], job["stage"]): job["name"] for job in found["cancelled"]}
+        assert sorted(server.ended("stopped")) == sorted(cancelled.values())
+        records = {record.job.id: record for record in Study.open(study.folder).jobs()}
+        for job, _ in cancelled:
+            assert records[job].state is JobState.RUNNING
+            assert records[job].stages[-1].state is CANCELLED
+
+        driven(Study.open(study.folder))
+        for (job, stage), times in server.taken().items():
+            assert times == (2 if (job, stage) in cancelled else 1)
+        repeated = {record.job.id: record for record in Study.open(study.folder).jobs()}
+        assert all(repeated[job].stages[-1].state is DONE for job, _ in cancelled)
+
+    def test_stop_cancels_without_a_driver(
+        self, remote_study: MakeRemote, server: PretendServer, program: Program
+    ) -> None:
+        study = created(remote_study())
+        slow(server)
+        interrupted(study, lambda: len(server.taken("train")) == 2)
+        left = remote_jobs(study)
+        server.fault("cancel", "throttle")
+        done = program("stop", str(study.folder.path), "--cancel-remote")
+        assert done.code == 0, done.err
+        assert "no driver is running" in done.out
+        for one in left:
+            assert f"cancelled: {one.job}: {one.stage.stage} {one.stage.name}, " in done.out
+        assert sorted(server.ended("stopped")) == sorted(one.stage.name for one in left)
+        assert "cancelled: " in program("stop", str(study.folder.path), "--cancel-remote").out, "told again, done once"
+        driven(Study.open(study.folder))
+        assert study.complete == 4
+
+    def test_stop_says_what_it_could_not_cancel(
+        self, remote_study: MakeRemote, server: PretendServer, program: Program
+    ) -> None:
+        study = created(remote_study(search={"trials": 1, "parallel": 1}))
+        slow(server)
+        interrupted(study, lambda: server.taken("train"))
+        server.fault("cancel", "forbidden")
+        done = program("stop", str(study.folder.path), "--cancel-remote")
+        assert done.code == 1
+        assert "this may still run on the platform:\n  trial-0000: train " in done.err
+        assert "the platform refuses with 403" in done.err
+        driven(Study.open(study.folder))
+        once(server, jobs=2)
+
+
+def stages_named(study: Study) -> bool:
+    return any(record.stages for record in Study.open(study.folder).jobs())
+
+
+def test_a_confirmation_runs_on_the_platform_and_is_taken_up_again(
+    remote_study: MakeRemote, server: PretendServer, program: Program
+) -> None:
+    small = remote_study(domains=CONFIRMABLE, search={"trials": 3, "parallel": 2})
+    study = created(small)
+    driven(study)
+    before = server.taken().total()
+    thread = when(lambda: server.taken().total() > before, lambda: os.kill(os.getpid(), signal.SIGINT))
+    slow(server)
+    done = program("confirm", str(study.folder.path), "--seeds", "1")
+    thread.join()
+    assert done.code == 130
+    assert "goes on without a driver: confirmation-" in done.out
+    done = program("confirm", str(study.folder.path), "--seeds", "1")
+    assert done.code == 0, done.err
+    assert set(server.taken().values()) == {1}
+    kinds = {record.job.kind for record in Study.open(study.folder).confirmations()}
+    assert kinds == {JobKind.CONFIRMATION}
+
+
+def test_a_confirmation_that_nobody_asks_for_any_more_is_closed_and_says_what_may_still_run(
+    remote_study: MakeRemote, server: PretendServer, program: Program
+) -> None:
+    study = created(remote_study(domains=CONFIRMABLE, search={"trials": 2, "parallel": 2}))
+    driven(study)
+    before = server.taken().total()
+    thread = when(lambda: server.taken().total() > before + 1, lambda: os.kill(os.getpid(), signal.SIGINT))
+    slow(server)
+    assert program("confirm", str(study.folder.path), "--seeds", "2").code == 130
+    thread.join()
+    left = {one.job: one.stage.name for one in remote_jobs(study) if one.job != "confirmation-0001"}
+    again = Study.open(study.folder)
+    again.line_up(dataclasses.replace(again.lineup, entrants=again.lineup.entrants[-1:]))  # type: ignore[union-attr,type-var]
+    Confirming(again, again.lineup).unfinished()  # type: ignore[arg-type]
+    closed = [record for record in again.confirmations() if record.state is JobState.FAILED]
+    for record in closed:
+        assert record.failure is not None
+        assert f"cancel {left[record.job.id]} on its platform, where it may still run" in record.failure.message
+    assert len(closed) == len(left) >= 1
+
+
+def test_a_recipe_of_a_platform_is_not_trained_with_here(remote_study: MakeRemote, program: Program) -> None:
+    small = remote_study(search={"trials": 2})
+    assert program("launch", str(small.file), "--runs", str(small.runs)).code == 0
+    recipe = small.runs / "small" / "recipe.json"
+    assert json.loads(recipe.read_text())["command"] == []
+    done = program("train", str(recipe), "--out", "trained")
+    assert done.code == 2
+    assert "were run elsewhere (objective.kind: pretend)" in done.err
+
+
+def test_a_lease_that_is_lost_ends_the_driver_before_anything_is_begun(
+    remote_study: MakeRemote, server: PretendServer
+) -> None:
+    study = created(remote_study())
+    with study.folder.lease() as study.lease, remotely(study)(study.spec, lambda: False) as runner:
+        study.folder.lock_file.unlink()
+        with pytest.raises(LeaseError):
+            Search(study, runner).run()
+    assert server.taken() == {}
+
+
+def test_a_study_of_a_platform_needs_no_ray(remote_study: MakeRemote, program: Program) -> None:
+    small = remote_study()
+    done = program("launch", str(small.file), "--ray-address", "head:6379")
+    assert done.code == 2
+    assert "--ray-address: found 'head:6379', but jobs of objective 'pretend' run on its platform" in done.err
+    assert not small.runs.exists()
+
+
+def test_status_shows_where_an_open_job_is(remote_study: MakeRemote, server: PretendServer) -> None:
+    study = created(remote_study(search={"trials": 1, "parallel": 1}))
+    slow(server)
+    interrupted(study, lambda: server.taken("train"))
+    [open_] = status(study)["running"]
+    assert (open_["doing"], open_["stages"]) == ("elsewhere", ["train: submitted"])
+
+
+def test_an_attempt_that_was_lost_for_the_last_time_is_closed_by_the_next_driver(
+    remote_study: MakeRemote, server: PretendServer
+) -> None:
+    study = created(remote_study(search={"trials": 1, "parallel": 1}, baseline=False, metrics=REFERENCED))
+    server.fault("poll", "preempt", "preempt", "preempt")
+
+    class Dead(RuntimeError):
+        pass
+
+    def lost(job: Any) -> bool:
+        if len([stage for stage in study.stages(job.id) if stage.state is LOST]) == 3:
+            raise Dead  # before the job could be closed
+        return Study.lost(study, job)
+
+    study.lost = lost  # type: ignore[method-assign]
+    with pytest.raises(Dead):
+        driven(study)
+    again = Study.open(study.folder)
+    driven(again)
+    first, second = again.records()
+    assert (first.state, second.state) == (JobState.FAILED, JobState.COMPLETE)
+    assert first.failure is not None
+    assert first.failure.message == "3 attempts were lost to the infrastructure"
+    assert server.taken("train") == {("trial-0000", "train"): 3, ("trial-0001", "train"): 1}
+
+
+REFERENCED = [{"name": f"{name}/accuracy", "reference": 0.2} for name in ("support", "legal", "manuals")]
