@@ -177,14 +177,19 @@ def _search(
 ) -> Ending:
     if not study.spec.backend.REMOTE and not lockable(study.folder.path):
         console.say(f"warning: {study.folder.path}: {LOCKLESS}")
+    said = False
+
+    def announced() -> bool:
+        nonlocal said
+        asked = stopping()
+        if asked and not said:
+            said = True
+            console.say(STOPPING_REMOTE if study.spec.backend.REMOTE else STOPPING)
+        return asked
+
+    # The runner asks, too: one that works in this process lets nobody else ask while a trainer ends.
     with (
-        make_runner(agenda.spec, stopping) as runner,
+        make_runner(agenda.spec, announced) as runner,
         Display(study, runner.slots, console, agenda) as display,
     ):
-
-        def announced() -> bool:
-            if asked := stopping():
-                display.say(STOPPING_REMOTE if study.spec.backend.REMOTE else STOPPING)
-            return asked
-
         return Search(study, runner, display, announced, agenda, DiskFloor.of(study, display.say)).run()

@@ -12,9 +12,13 @@ def test_whatever_is_killed_a_platform_is_paid_once_for_each_stage(tmp_path: Pat
     calm = play(tmp_path / "calm", 0, random.Random(0), calm=None)
     assert calm.wrong == [] and calm.stages == 61
     hit: set[str] = set()
-    for number in range(ROUNDS):
+    wanted = {point.name for point in POINTS}
+    for number in range(3 * ROUNDS):
+        # A study may be done before a driver gets to where it was to die: then others go there.
+        if number >= ROUNDS and hit >= wanted:
+            break
         generator = random.Random(f"ci/{number}")
         result = play(tmp_path / f"round-{number}", number, generator, calm=tmp_path / "calm")
         assert result.wrong == []
         hit |= set(result.points)
-    assert hit >= {point.name for point in POINTS}, "a driver did not get to where it was to die"
+    assert hit >= wanted, "no driver got to where it was to die"

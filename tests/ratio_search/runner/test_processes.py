@@ -23,6 +23,7 @@ from objectives.domain import Domain
 from objectives.mixture import Mixture
 from objectives.scorer import Metric
 from ratio_search.runner.processes import ProcessRunner
+from tests.ratio_search.conftest import TRAINER
 
 
 class Odd(Backend):
@@ -181,10 +182,11 @@ def test_a_new_attempt_waits_for_the_trainer_of_a_dead_worker(small_study: Any, 
         first = attempt_of(tmp_path, 1)
         runner.submit(first)
         handed = first.folder / "handover.json"
-        while not handed.exists() or len(holders(first.lock_file)) != 2:
+        while not handed.exists() or not (watchers := orphans(first.lock_file)):
             time.sleep(0.01)
-        worker, watcher = sorted(holders(first.lock_file), key=lambda one: "watch.py" in " ".join(one.cmdline()))
-        while not (trainers := [one for one in worker.children() if one.status() != psutil.STATUS_ZOMBIE]):
+        [watcher] = watchers
+        [worker] = [one for one in holders(first.lock_file) if one != watcher]
+        while not (trainers := [one for one in worker.children() if runs(one, TRAINER.name)]):
             time.sleep(0.01)
         [trainer] = trainers
         watcher.suspend()
@@ -221,3 +223,17 @@ def holders(path: Path) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def orphans(path: Path) -> list[psutil.Process]:
+    """The watchers among them that have begun: what started them has ended, and the worker is not their parent."""
+    found = holders(path)
+    return [one for one in found if runs(one, "watch.py") and one.parent() not in found]
+
+
+def runs(process: psutil.Process, program: str) -> bool:
+    """Whether a process that is alive runs a program."""
+    try:
+        return program in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
