@@ -63,7 +63,7 @@ class Fence:
             if self._taken(file):
                 with contextlib.suppress(OSError):  # it is held, whether or not there is room to say by whom
                     os.ftruncate(file, 0)
-                    os.pwrite(file, json.dumps({"holder": self._holder, **_myself()}).encode(), 0)
+                    os.pwrite(file, json.dumps({"holder": self._holder, **note()}).encode(), 0)
         except BaseException:
             os.close(file)
             raise
@@ -118,7 +118,8 @@ def lockable(folder: Path) -> bool:
     return True
 
 
-def _myself() -> dict[str, Any]:
+def note() -> dict[str, Any]:
+    """What a process leaves where it takes a lock: who it is, and since when it is there."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 import fcntl
 import json
 import os
-import socket
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from objectives.fence import note
 from ratio_search.errors import LeaseError, StudyError
 
 TRIES = 1000
@@ -138,12 +137,6 @@ def holder(lock_file: Path) -> str:
         return told(json.loads(lock_file.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return told(None)
-
-
-def note() -> dict[str, Any]:
-    """What a driver leaves where it takes a lease: who it is, and since when it is there."""
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
 
 
 def told(left: Any) -> str:

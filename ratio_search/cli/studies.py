@@ -1,4 +1,4 @@
-"""Commands that check a study, run it, and stop it."""
+"""Commands that check a study and run it."""
 
 from __future__ import annotations
 

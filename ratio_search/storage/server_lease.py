@@ -13,8 +13,9 @@ from typing import Any, Self
 import optuna
 import sqlalchemy
 
+from objectives.fence import note
 from ratio_search.errors import LeaseError, Unreachable
-from ratio_search.lease import Lease, note, told
+from ratio_search.lease import Lease, told
 from ratio_search.storage.database import DATABASE_ERRORS
 from ratio_search.storage.postgresql import PostgresDatabase
 

@@ -34,7 +34,7 @@ from ratio_search.stages import StageRecord, StageState
 from ratio_search.study import Study
 from tests.chaos.kill import CHAOS, Kill, Plan, Point, note
 from tests.chaos.points import path
-from tests.chaos.rounds import DOMAINS, MOST_DRIVERS, RANDOM, TRIALS, apart, compared, ends_here
+from tests.chaos.rounds import DOMAINS, MOST_DRIVERS, RANDOM, TRIALS, apart, compared, ends_here, known
 from tests.services.backend import register
 from tests.services.server import PretendServer
 
@@ -192,13 +192,7 @@ class Arena:
             return json.dumps(
                 [
                     {
-                        "id": record.job.id,
-                        "mixture": None if record.job.mixture is None else dict(record.job.mixture),
-                        "seeds": [record.job.seeds.data, record.job.seeds.training],
-                        "state": record.state.value,
-                        "values": record.values,
-                        "origin": record.origin,
-                        "failure": None if record.failure is None else record.failure.message,
+                        **known(record),
                         "names": [stage.name for stage in record.stages],
                         "tokens": record.cost.get("tokens"),
                     }

@@ -18,7 +18,7 @@ from typing import Any
 import optuna
 import yaml
 
-from ratio_search.record import JobState
+from ratio_search.record import JobState, Record
 from ratio_search.search import Moment
 from ratio_search.spec import StudySpec
 from ratio_search.study import Study
@@ -157,24 +157,23 @@ class Arena:
         def read() -> str:
             study = Study.open(self.study)
             records = [record for record in (study.baseline(), *study.records()) if record is not None]
-            return json.dumps(
-                [
-                    {
-                        "id": record.job.id,
-                        "mixture": None if record.job.mixture is None else dict(record.job.mixture),
-                        "seeds": [record.job.seeds.data, record.job.seeds.training],
-                        "state": record.state.value,
-                        "values": record.values,
-                        "attempt": record.job.attempt,
-                        "origin": record.origin,
-                        "failure": None if record.failure is None else record.failure.message,
-                    }
-                    for record in records
-                ]
-            )
+            return json.dumps([{**known(record), "attempt": record.job.attempt} for record in records])
 
         found: list[dict[str, Any]] = json.loads(apart(read))
         return found
+
+
+def known(record: Record) -> dict[str, Any]:
+    """What a study knows of any job."""
+    return {
+        "id": record.job.id,
+        "mixture": None if record.job.mixture is None else dict(record.job.mixture),
+        "seeds": [record.job.seeds.data, record.job.seeds.training],
+        "state": record.state.value,
+        "values": record.values,
+        "origin": record.origin,
+        "failure": None if record.failure is None else record.failure.message,
+    }
 
 
 def warm() -> None:

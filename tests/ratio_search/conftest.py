@@ -14,7 +14,10 @@ import yaml
 
 from objectives.data import Row
 from ratio_search.cli import main
+from ratio_search.runner import SerialRunner
+from ratio_search.search import Search
 from ratio_search.spec import StudySpec
+from ratio_search.study import Study
 
 TRAINER = Path(__file__).parents[1] / "trainers" / "ledger.py"
 DOMAINS = {"support": 30, "legal": 20, "manuals": 10}
@@ -90,6 +93,24 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _tokenizer(rows, TinyRecipe(vocabulary=300, context=64)).save_pretrained(folder)
     (folder / "config.json").write_text("{}")
     return folder
+
+
+@pytest.fixture
+def study(small_study: Any) -> Study:
+    """A finished study in which one trial failed."""
+    small = small_study(search={"trials": 4})
+    study = Study.create(small.spec, small.runs)
+    baseline, job = study.ask(), study.ask()
+    assert baseline is not None and job is not None
+    study.tell(baseline.id, {f"{name}/accuracy": 0.2 for name in ("support", "legal", "manuals")})
+    study.fail(job.id, "the disk was full")
+    return finished(study)
+
+
+def finished(study: Study) -> Study:
+    with SerialRunner(study.spec.blueprint) as runner:
+        Search(study, runner).run()
+    return study
 
 
 class Done(NamedTuple):

@@ -12,10 +12,9 @@ from rich.console import Console
 from ratio_search import report
 from ratio_search.console import PlainConsole
 from ratio_search.recipe import Recipe
-from ratio_search.runner import SerialRunner
-from ratio_search.search import Search
 from ratio_search.study import Study
 
+from .conftest import finished
 from .test_mix import recipe_of
 
 
@@ -23,24 +22,6 @@ def text(table: Any) -> str:
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(table)
     return console.export_text()
-
-
-@pytest.fixture
-def study(small_study: Any) -> Study:
-    """A finished study in which one trial failed."""
-    small = small_study(search={"trials": 4})
-    study = Study.create(small.spec, small.runs)
-    baseline, job = study.ask(), study.ask()
-    assert baseline is not None and job is not None
-    study.tell(baseline.id, {f"{name}/accuracy": 0.2 for name in ("support", "legal", "manuals")})
-    study.fail(job.id, "the disk was full")
-    return finished(study)
-
-
-def finished(study: Study) -> Study:
-    with SerialRunner(study.spec.blueprint) as runner:
-        Search(study, runner).run()
-    return study
 
 
 def saved(recipe: Recipe, study: Study) -> Path:

@@ -13,19 +13,8 @@ from ratio_search.status import overview, status
 from ratio_search.status_report import overview_table, status_table
 from ratio_search.study import Study
 
-from .test_report import finished, text
-
-
-@pytest.fixture
-def study(small_study: Any) -> Study:
-    """A finished study in which one trial failed."""
-    small = small_study(search={"trials": 4})
-    study = Study.create(small.spec, small.runs)
-    baseline, job = study.ask(), study.ask()
-    assert baseline is not None and job is not None
-    study.tell(baseline.id, {f"{name}/accuracy": 0.2 for name in ("support", "legal", "manuals")})
-    study.fail(job.id, "the disk was full")
-    return finished(study)
+from .conftest import finished
+from .test_report import text
 
 
 class TestStatus:
