@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,9 +38,11 @@ def history(folder: Path) -> list[dict[str, Any]]:
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
-    """Every file but those that SQLite needs to read."""
-    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("study.db-"))
-    return {path: path.read_bytes() for path in files}
+    """Every file, and what the database says: whoever closes it last moves its log into its file."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("study.db")]
+    with contextlib.closing(sqlite3.connect(folder / "study.db")) as database:
+        said = "\n".join(database.iterdump()).encode()
+    return {**{path: path.read_bytes() for path in files}, folder / "study.db": said}
 
 
 def test_it_goes_on_where_its_data_is_and_remembers_that(
