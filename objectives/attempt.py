@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from objectives.base import Context, Job, Measurement, Objective, Progress
 from objectives.disk import Reserve, room
-from objectives.errors import Cancelled, DeviceError, ObjectiveError, RatioSearchError, ResultError
+from objectives.errors import AccessError, Cancelled, DeviceError, ObjectiveError, RatioSearchError, ResultError
 from objectives.fence import PATIENCE_S, Fence
 from objectives.heartbeat import Heartbeat, age, silence
 from objectives.log import last_lines
@@ -54,6 +54,8 @@ class FailureKind(enum.StrEnum):
     """It ended because it was told to."""
     UNFETCHED = "unfetched"
     """Its platform has it, and does not hand out what it found, or how it is: it stays open, as it is paid for."""
+    ACCESS = "access"
+    """Its platform lets this driver do nothing: it stays as it is until somebody has repaired that."""
 
     @property
     def deterministic(self) -> bool:
@@ -95,6 +97,8 @@ class Failure:
             return cls(kind=FailureKind.OBJECTIVE, message=str(error), log=error.log[-LOG_TAIL:])
         if isinstance(error, DeviceError):
             return cls(kind=FailureKind.INFRASTRUCTURE, message=str(error), log=error.log[-LOG_TAIL:])
+        if isinstance(error, AccessError):
+            return cls(kind=FailureKind.ACCESS, message=str(error))
         if isinstance(error, RatioSearchError):
             return cls(kind=FailureKind.OBJECTIVE, message=str(error))
         machine = isinstance(error, OSError) and error.errno in MACHINE_ERRORS
@@ -350,11 +354,15 @@ def _checkpoint_in(folder: Path) -> Path | None:
 
 def write_json(path: Path, data: Any) -> None:
     """Writes JSON so that `path` holds what it held before or all of `data`, also after a power loss."""
+    write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes text so that `path` holds what it held before or all of it, also after a power loss."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
-            json.dump(data, file, indent=2, allow_nan=False)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

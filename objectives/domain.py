@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -18,6 +19,9 @@ class Domain:
         lower, upper: inclusive bounds of the share.
         max_epochs: passes over it that a run may take; None for as many as its study allows.
         elsewhere: whether it has training data that only the caller knows, so that no files are stated.
+        categories: of a platform's own training data, with their proportions inside the domain (positive, any sum);
+            empty where the domain's data is the team's.
+        benchmarks: public ones that a platform runs, each a metric `<domain>/<benchmark>`.
     """
 
     name: str
@@ -28,8 +32,10 @@ class Domain:
     upper: float = 1.0
     max_epochs: float | None = None
     elsewhere: bool = False
+    categories: Mapping[str, float] = field(default_factory=dict)
+    benchmarks: tuple[str, ...] = ()
 
     @property
     def mixed(self) -> bool:
         """Whether the domain has training data, and so a share; any other one is only tested."""
-        return bool(self.train) or self.elsewhere
+        return bool(self.train or self.categories) or self.elsewhere

@@ -9,6 +9,7 @@ RatioSearchError
 ├── DeviceError             the machine failed, not the fine-tune
 │   └── FenceError          what is left of an earlier attempt at the same job does not end
 ├── ServiceError            a platform does not answer, or has no room now; the same may be asked again
+├── AccessError             a platform lets this driver do nothing, until somebody repairs that
 ├── NameInUse               a platform has a job of that name
 ├── ObjectiveError          a fine-tune or its evaluation failed by its own fault
 │   ├── ResultError         a result that lacks what was asked for, or is no result
@@ -62,6 +63,14 @@ class ServiceError(RatioSearchError):
     """A platform cannot be reached, asks for fewer calls or has no room now: the same may be asked again later.
 
     What was asked may have been done all the same.
+    """
+
+
+class AccessError(RatioSearchError):
+    """A platform refuses whatever this driver asks: for want of credentials, of a permission, of a subscription.
+
+    No job is at fault, and none is failed for it: all stay as they are until somebody has repaired it. The message says
+    how.
     """
 
 

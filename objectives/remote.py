@@ -53,6 +53,21 @@ class StageStatus:
     cost: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """Something that a finished job left on its platform, and that may cost as long as it is there.
+
+    Attributes:
+        what: what it is, in a word or two: `checkpoint`, `model package`.
+        place: what the platform calls it.
+        command: how a person deletes it, as one line for a shell.
+    """
+
+    what: str
+    place: str
+    command: str
+
+
 class RemoteObjective(Protocol):
     """Fine-tunes on a mixture and evaluates every domain, on a platform.
 
@@ -61,7 +76,9 @@ class RemoteObjective(Protocol):
     it ends by itself, also where nobody answers, and waits for nothing that the platform still does.
 
     All may raise `ServiceError`, for what may be asked again: the platform cannot be reached, asks for fewer calls, or
-    has no room. That is waited out, and fails no job. Whatever else they raise is meant for good.
+    has no room. That is waited out, and fails no job. All may raise `AccessError`, for what somebody has to repair
+    before anything more can be done: the driver ends, and every job stays as it is. Whatever else they raise is meant
+    for good.
 
     Attributes:
         poll_s: seconds between two looks at a stage; pauses after a `ServiceError` begin with it, and grow.
@@ -112,4 +129,16 @@ class RemoteObjective(Protocol):
         Raises:
             ResultError: it was fetched, and cannot be used.
         """
+        ...
+
+    def leftovers(self, artefacts: Mapping[str, str]) -> tuple[Leftover, ...]:
+        """What a job left on the platform; asks the platform nothing.
+
+        Args:
+            artefacts: of its measurement; of a job that has none, the handles of its stages that were done, by stage.
+        """
+        ...
+
+    def discard(self, leftover: Leftover) -> None:
+        """Deletes what a job left; what is gone already is no error."""
         ...

@@ -9,7 +9,7 @@ from typing import Self
 from objectives.base import Seeds
 from ratio_search.confirmation import Confirmation, winning
 from ratio_search.contest import Contest
-from ratio_search.keep import kept
+from ratio_search.keep import left
 from ratio_search.lineup import Entrant
 from ratio_search.recommendation import Recommendation
 from ratio_search.record import Record
@@ -41,6 +41,13 @@ class Chosen:
             study: read only.
             advice: what was asked for; only what the study recommends by itself is ever confirmed.
         """
+        chosen = cls._of(study, advice)
+        if study.changed_base is None:
+            return chosen
+        return dataclasses.replace(chosen, basis=f"{chosen.basis}; {study.changed_base}")
+
+    @classmethod
+    def _of(cls, study: Study, advice: Recommendation) -> Self:
         contest = Contest.of(study)
         found = None if contest is None else Confirmation.of(contest)
         if contest is None or found is None or contest.winner is None or not isinstance(advice.selection, Balanced):
@@ -67,14 +74,14 @@ def _unconfirmed(study: Study, advice: Recommendation, *more: str) -> str:
 
 
 def left_behind(study: Study, chosen: Chosen) -> tuple[Seeds, dict[str, str]]:
-    """The seeds that a mixture was trained with, and what that left on disk.
+    """The seeds that a mixture was trained with, and what that left, on disk or on its platform.
 
     These are those of its first confirming run, or of its trial, or of the trial nearest to it.
     """
     advice = chosen.advice
     for record in [*chosen.runs[:1], *([advice.record] if advice.tried else [])]:
-        if artefacts := kept(study, record):
-            return record.job.seeds, {name: str(path) for name, path in artefacts.items()}
+        if artefacts := left(study, record):
+            return record.job.seeds, artefacts
     return (chosen.runs[0] if chosen.runs else advice.record).job.seeds, {}
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from objectives.attempt import Failure
-from objectives.base import Job, JobKind, Progress
+from objectives.base import Job, Progress
 from objectives.scorer import Score, Scorer
 from ratio_search.agenda import Agenda, Trials
 from ratio_search.console import PlainConsole
@@ -55,6 +55,7 @@ class Display:
         self._scorer: Scorer | None = None
         self._complete = self._planned = 0
         self._failed = 0
+        self._warned: set[str] = set()
         self._seconds: list[float] = []
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=2)
 
@@ -96,16 +97,18 @@ class Display:
 
     def _close(self, record: Record) -> None:
         self._look()
-        if record.job.kind is JobKind.BASELINE:
-            self._warn()
+        self._warn()
         if record.state is JobState.FAILED:
             self._failed += 1
         elif record.job.mixture is not None:
             self._seconds.append(time.monotonic() - self._begun[record.job.id])
 
     def _warn(self) -> None:
+        """Says each warning when it is first known."""
         for warning in self._study.warnings():
-            self.say(f"warning: {warning}")
+            if warning not in self._warned:
+                self._warned.add(warning)
+                self.say(f"warning: {warning}")
 
     def _print(self, moment: Moment, job: Job, detail: Progress | Record | Failure | None) -> None:
         mixture = "" if job.mixture is None else f" {job.mixture}"

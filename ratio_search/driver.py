@@ -6,6 +6,7 @@ import contextlib
 import signal
 from collections.abc import Callable
 
+from objectives.errors import AccessError
 from objectives.fence import lockable
 from ratio_search.agenda import Agenda, Trials
 from ratio_search.bookkeeping import account_of
@@ -59,6 +60,7 @@ def drive(
         LeaseError: another driver runs it.
         RunnerError: trials cannot be run here.
         StudyFailed: its work fails, or its folder cannot be written to.
+        AccessError: its platform lets this driver do nothing, until somebody has repaired that.
     """
 
     def agenda() -> Agenda | None:
@@ -128,12 +130,18 @@ def _driven(
             stop.unlink(missing_ok=True)
             with study.folder.patient(console.say, stopping):
                 agenda = make_agenda()
+                if agenda is not None and study.spec.held_down is not None:
+                    console.say(study.spec.held_down)
                 try:
                     ending = Ending.DONE if agenda is None else _search(study, agenda, make_runner, console, stopping)
                 finally:
                     _tell_remote(study, console)
         except KeyboardInterrupt:  # the second signal: whatever still runs is ended with the runner
             ending = Ending.STOPPED
+        except AccessError as error:
+            with contextlib.suppress(*STORAGE_ERRORS):  # then only who watches it knows
+                study.note_denied(str(error))
+            raise
         except STORAGE_ERRORS as error:
             raise StudyFailed(
                 f"{study.folder.unwritable(error)}, then resume the study; what is finished is kept"
@@ -154,7 +162,7 @@ def _tell_spent(study: Study, agenda: Agenda, console: PlainConsole, then: str) 
     """Says which limit ended a study, and what it would do with more."""
     done = f"{agenda.complete} of {agenda.planned} {agenda.noun} are done"
     wanted = agenda.planned - agenda.complete
-    why = account_of(study, {}).ended(wanted, study.spec.search.parallel, study.folder.study_file)
+    why = account_of(study, {}).ended(wanted, study.spec.parallel, study.folder.study_file)
     console.say(f"{done}; {why} and {then}")
 
 

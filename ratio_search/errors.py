@@ -10,6 +10,7 @@ RatioSearchError
 ├── NothingToRecommend no trial of it is finished
 ├── SelectionError     a mixture is asked for that the study does not have
 ├── BudgetError        what is asked may go beyond the budget, and nobody agreed to that
+├── ConsentError       what is asked cannot be undone, and nobody agreed to that
 ├── LeaseError         another driver holds the study
 ├── RunnerError        trials cannot be run here: too few GPUs, no cluster, no such address
 │   └── RunnerLost     what runs them is gone
@@ -60,6 +61,10 @@ class SelectionError(RatioSearchError):
 
 class BudgetError(RatioSearchError):
     """The worst case of what is asked goes beyond the budget, and nobody agreed to that."""
+
+
+class ConsentError(RatioSearchError):
+    """What is asked cannot be undone, and nobody agreed to that."""
 
 
 class LeaseError(RatioSearchError):

@@ -156,7 +156,7 @@ class Forecast:
             line = account.lines.get(limit)
             if line is None:
                 continue
-            expected, most = line.with_more(wanted, spec.search.parallel), None
+            expected, most = line.with_more(wanted, spec.parallel), None
             if figure.most is not None:
                 most = max(line.spent + line.pending + figure.most, expected or 0.0)
             unknown = figure.unknown if expected is None else "nothing limits what a fine-tune takes"
@@ -254,7 +254,7 @@ def _totals(
         if all(limit in of for of in each.values())
     }
     if Limit.HOURS in total:  # jobs run side by side, and as many of them at a time end with the longest
-        rounds = -(-sum(jobs.values()) // spec.search.parallel)
+        rounds = -(-sum(jobs.values()) // spec.parallel)
         total[Limit.HOURS] = attempts * rounds * max((of[Limit.HOURS] for of in each.values()), default=0.0)
     if prices.usd_per_hour is not None and Limit.USD in total:
         if Limit.HOURS in total:
@@ -270,6 +270,8 @@ def _unknown(limit: Limit, spec: StudySpec, expected: float | None) -> str:
     if limit is Limit.TOKENS:
         if expected is not None:
             return "how often it trains on a row is the trainer's own affair"
+        if any(domain.categories for domain in spec.mixed):
+            return "how long the platform's own rows are shows when the first fine-tune has ended"
         return "the tokens of training rows were not counted, or are not here"
     if limit is Limit.USD:
         return "what a fine-tune costs shows when the first has ended"
@@ -287,7 +289,7 @@ def _how(spec: StudySpec, rows: RowTokens | None) -> str:
     """How a forecast was reckoned, in words."""
     of = "" if spec.train_rows is None else f" of {spec.train_rows:,} rows"
     words = f"{spec.search.trials} fine-tunes{of}{' and the untuned baseline' * spec.baseline}"
-    words += f", {spec.search.parallel} at a time"
+    words += f", {spec.parallel} at a time"
     if rows is not None and spec.train_rows is not None:
         words += f"; {rows.usual:.3g} tokens a row at uniform shares, {rows.most:.3g} in {rows.longest}, the longest"
     return f"{words}; {_AT_MOST}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from objectives.backends import Backend
 from objectives.domain import Domain
 from objectives.errors import OptionsError, ScoreError
-from objectives.metrics import KINDS, Comparison, OwnMetric
+from objectives.metrics import BENCHMARK, KINDS, Comparison, MetricKind, OwnMetric
 from objectives.scorer import EXPECTED, Balance, BalanceKind, Metric
 from ratio_search.errors import SpecError
 from ratio_search.reference import reference
@@ -35,11 +35,13 @@ def measured_metric(position: int, section: MetricSection, domains: Sequence[Dom
     domain = next((d for d in domains if d.name == domain_name), None)
     if domain is None:
         raise SpecError(f"{at}.name: {unknown(domain_name, [d.name for d in domains])}")
-    if not domain.test:
+    if not domain.test and short not in domain.benchmarks:
+        named = f", or name {short!r} among domains.{domain_name}.benchmarks" if domain.benchmarks else ""
         raise SpecError(
-            f"{at}.name: {section.name!r} needs test files to be measured on; add domains.{domain_name}.test"
+            f"{at}.name: {section.name!r} needs test files to be measured on; add domains.{domain_name}.test{named}"
         )
-    return _judged(at, section, f"{domain_name}/", root, watched=not domain.mixed)
+    kind = BENCHMARK if short in domain.benchmarks else KINDS.get(short)
+    return _judged(at, section, f"{domain_name}/", root, kind, watched=not domain.mixed)
 
 
 def told_metric(position: int, section: MetricSection, domains: Sequence[Domain], root: Path) -> Metric:
@@ -49,10 +51,13 @@ def told_metric(position: int, section: MetricSection, domains: Sequence[Domain]
         raise SpecError(f"{at}.name: expected a name, found {section.name!r}")
     prefix, slash, _ = section.name.rpartition("/")
     domain = next((d for d in domains if slash and section.name.startswith(f"{d.name}/")), None)
-    return _judged(at, section, f"{prefix}{slash}", root, watched=domain is not None and not domain.mixed)
+    kind, watched = KINDS.get(section.name.removeprefix(f"{prefix}{slash}")), domain is not None and not domain.mixed
+    return _judged(at, section, f"{prefix}{slash}", root, kind, watched=watched)
 
 
-def _judged(at: str, section: MetricSection, prefix: str, root: Path, *, watched: bool) -> Metric:
+def _judged(
+    at: str, section: MetricSection, prefix: str, root: Path, kind: MetricKind | None, *, watched: bool
+) -> Metric:
     """A metric with what follows from its name.
 
     Args:
@@ -60,10 +65,10 @@ def _judged(at: str, section: MetricSection, prefix: str, root: Path, *, watched
         section: what is stated.
         prefix: what stands before the part of its name that may be known.
         root: folder that a reference's path refers to.
+        kind: what that part implies; None where it is not known.
         watched: whether it judges a domain without a share.
     """
     short = section.name.removeprefix(prefix)
-    kind = KINDS.get(short)
     if kind is not None and section.function is not None:
         raise SpecError(
             f"{at}.function: {short!r} is measured without a function; remove it, or give this metric another name"

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from objectives.base import JobKind
 from ratio_search.confirmation import winning
 from ratio_search.contest import Contest
 from ratio_search.errors import NothingToRecommend
@@ -50,13 +49,12 @@ class Keeper:
     def _choose(self, confirmations: Sequence[Record]) -> None:
         """Removes the artefacts of all but the best."""
         study = self._study
-        ranked = _best_first(study)
-        held, more = _held(study)
-        room, places = study.spec.keep.disk_gb * 1e9, study.spec.keep.best + (more if study.spec.keep.best else 0)
-        for place, record in enumerate([*held, *ranked, *(record for record in confirmations if record not in held)]):
+        best, ranked = winners(study), [record for record, _ in study.ranking()]
+        room = study.spec.keep.disk_gb * 1e9
+        for record in [*best, *(record for record in [*ranked, *confirmations] if record not in best)]:
             artefacts = self._left(record).values()
             size = sum(_size(path) for path in artefacts)
-            if place < places and size <= room and (record in held or record.job.kind is JobKind.TRIAL):
+            if record in best and size <= room:
                 room -= size
                 continue
             for path in artefacts:
@@ -70,6 +68,28 @@ class Keeper:
         if not found and record.state is not JobState.RUNNING:
             self._bare.add(record.job.id)
         return found
+
+
+def winners(study: Study) -> list[Record]:
+    """The jobs whose artefacts stay while there is room, the most wanted first; see `Keeper`."""
+    held, more = _held(study)
+    places = study.spec.keep.best + (more if study.spec.keep.best else 0)
+    return [*held, *_best_first(study)][:places]
+
+
+def left(study: Study, record: Record) -> dict[str, str]:
+    """A fine-tune's artefacts that are still there, each with its place: on disk, or on the study's platform."""
+    if not study.spec.backend.REMOTE:
+        return {name: str(path) for name, path in kept(study, record).items()}
+    if record.job.mixture is None or record.measurement is None:
+        return {}
+    folder = study.attempt(record.job).folder
+    gone = {place.rstrip("/") for place in study.discarded(record.job.id)}
+    return {
+        name: str(folder / place) if _exists(folder / place) else place
+        for name, place in record.measurement.artefacts.items()
+        if place.rstrip("/") not in gone
+    }
 
 
 def kept(study: Study, record: Record) -> dict[str, Path]:
@@ -86,6 +106,14 @@ def _inside(path: Path, folder: Path) -> bool:
     try:
         return path.is_dir() and folder in path.resolve().parents
     except OSError:  # such as a name that is too long for any file
+        return False
+
+
+def _exists(path: Path) -> bool:
+    """Whether something is there; what a platform calls something may be too long for the name of a file."""
+    try:
+        return path.exists()
+    except OSError:
         return False
 
 

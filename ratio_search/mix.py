@@ -1,4 +1,7 @@
-"""Writes the training file of a recipe, for any trainer or platform that takes one file."""
+"""Writes the training file of a recipe, for any trainer or platform that takes one file.
+
+Of a recipe that mixes in a platform's own data, that is the team's own, in its proportions.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 from objectives.attempt import write_json
 from objectives.backends import Backend
-from objectives.data import ESTIMATE, Blend, Corpus, Format, Split, Tally, Written, usable, write
+from objectives.data import ESTIMATE, Blend, Corpus, Format, Lengths, Split, Tally, Written, usable, write
 from objectives.errors import DataError
 from ratio_search.errors import SpecError
 from ratio_search.recipe import Recipe
@@ -24,7 +27,8 @@ class Order:
     """What is wanted of a mix.
 
     Attributes:
-        rows, tokens, steps: its length, at most one of them; without any, that of the study's fine-tunes.
+        rows, tokens, steps: its length, at most one of them; without any, that of the study's fine-tunes. What a
+            platform adds of its own is among the steps' rows, and not among `rows` and `tokens`.
         format: of the rows.
         shards: files that it is divided among.
         seed: of the rows' order; None for that of the recipe's trial.
@@ -124,8 +128,8 @@ def mix(recipe: Recipe, out: Path, order: Order) -> Mix:
         DataError: the data cannot be used, or the files cannot be written.
         SpecError: the recipe's study file cannot be used here, or does not say how long a run is, or where the data is.
     """
-    spec = StudySpec.parse(recipe.study_file, Path(recipe.root), source="the recipe's study file")
-    without = [domain.name for domain in spec.mixed if not domain.train]
+    spec = recipe.spec
+    without = [domain.name for domain in spec.mixed if not domain.train and not domain.categories]
     if without:
         raise SpecError(
             f"the recipe's study file states no train files for {', '.join(without)}, so there are no rows to mix; mix "
@@ -136,13 +140,7 @@ def mix(recipe: Recipe, out: Path, order: Order) -> Mix:
     _check_apart(opened, (*paths, manifest_file(out)))
     capacity = spec.backend.capacity(spec.root)
     corpus = usable(opened, capacity)
-    blend = corpus.blend(
-        recipe.mixture,
-        seed=recipe.seeds.data if order.seed is None else order.seed,
-        rows=_rows(order, spec.backend.with_hyperparameters(recipe.hyperparameters)),
-        tokens=order.tokens,
-        lengths=corpus.lengths(capacity.counter),
-    )
+    blend = _blend(order, recipe, spec, corpus, corpus.lengths(capacity.counter))
     if next(blend.parts(), None) is None:
         raise DataError(f"a mix of {order.tokens:,} tokens has no room for its first row; ask for more")
     data = corpus.of(Split.TRAIN)
@@ -183,17 +181,27 @@ def _check_apart(corpus: Corpus, paths: Sequence[Path]) -> None:
             raise DataError(f"{path}: is data of the study, which is only read; choose another file")
 
 
-def _rows(order: Order, backend: Backend) -> int | None:
-    """How many rows a mix has; None where its tokens are stated.
+def _blend(order: Order, recipe: Recipe, spec: StudySpec, corpus: Corpus, lengths: Mapping[str, Lengths]) -> Blend:
+    """The rows of a mix: so many of them or of their tokens, or those of a run.
 
     Args:
         order: what is wanted.
-        backend: the recipe's settings, by which a step and a run have their length.
+        recipe: whose settings say how long a step and a run are.
+        spec: its study.
+        corpus: the study's data.
+        lengths: tokens of each domain's rows.
     """
-    if order.tokens is not None:
-        return None
-    if order.rows is not None:
-        return order.rows
+    seed = recipe.seeds.data if order.seed is None else order.seed
+    backend = spec.backend.with_hyperparameters(recipe.hyperparameters)
+    if order.rows is None and order.tokens is None:
+        rows = _run_rows(order, backend)
+        return backend.training_blend(corpus, recipe.mixture, seed=seed, rows=rows, lengths=lengths)
+    mixture = backend.filed(recipe.mixture, corpus.domains)
+    return corpus.blend(mixture, seed=seed, rows=order.rows, tokens=order.tokens, lengths=lengths)
+
+
+def _run_rows(order: Order, backend: Backend) -> int:
+    """How many rows a run trains on."""
     if order.steps is not None:
         if backend.rows_per_step is None:
             raise SpecError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from objectives.backends import Backend
 from objectives.domain import Domain
 from objectives.errors import MixtureError
 from objectives.mixture import Mixture
@@ -12,24 +13,95 @@ from ratio_search.errors import SpecError
 from ratio_search.judged import unknown
 from ratio_search.study_file import DomainSection
 
+REST = "rest"
+"""What stands for all categories of a platform's own data that no other domain has."""
 
-def stated_domain(name: str, section: DomainSection, root: Path, external: bool) -> Domain:
-    """A domain of the study file.
+
+def stated_domains(sections: Mapping[str, DomainSection], root: Path, backend: Backend) -> tuple[Domain, ...]:
+    """The domains of a study file.
+
+    Args:
+        sections: `domains`.
+        root: folder that relative paths refer to.
+        backend: the objective's settings.
+
+    Raises:
+        SpecError: one of them cannot be used.
+    """
+    usual = backend.platform_categories
+    owner: dict[str, str] = {}
+    for name, section in sections.items():
+        at = f"domains.{name}"
+        if section.category and usual is None:
+            raise SpecError(
+                f"{at}.category: objective {backend.kind!r} has no training data of its own; remove it, or state train "
+                "files"
+            )
+        for category in section.category:
+            if category in owner:
+                raise SpecError(f"{at}.category: {category!r} is a part of domain {owner[category]!r} already")
+            owner[category] = name
+    return tuple(
+        _stated_domain(name, section, root, backend, _categories(name, section, usual or {}, owner))
+        for name, section in sections.items()
+    )
+
+
+def _categories(
+    name: str, section: DomainSection, usual: Mapping[str, float], owner: Mapping[str, str]
+) -> dict[str, float]:
+    """A domain's categories of the platform's own data, each with its proportion.
+
+    Args:
+        name: the domain's.
+        section: what is stated of it.
+        usual: the platform's categories, with their usual proportions.
+        owner: every category that is named, with its domain.
+    """
+    at = f"domains.{name}.category"
+    if REST in section.category:
+        if len(section.category) > 1 or section.category[REST] is not None:
+            raise SpecError(
+                f"{at}: {REST!r} stands for all categories that no other domain has, in their usual proportions; write "
+                "it alone"
+            )
+        others = {category: weight for category, weight in usual.items() if category not in owner and weight > 0}
+        if not others:
+            raise SpecError(f"{at}: other domains have every category, so that nothing is left for {REST!r}; remove it")
+        return others
+    found = {}
+    for category, weight in section.category.items():
+        if weight is None and usual.get(category) == 0:
+            raise SpecError(f"{at}: {category!r} usually has no part in it; state its proportion: {{{category}: 1}}")
+        if weight is None and category not in usual:
+            raise SpecError(
+                f"{at}: {unknown(category, list(usual), 'category that is known here')}; if the platform has it, state "
+                f"its proportion: {{{category}: 1}}"
+            )
+        found[category] = usual[category] if weight is None else weight
+    return found
+
+
+def _stated_domain(
+    name: str, section: DomainSection, root: Path, backend: Backend, categories: Mapping[str, float]
+) -> Domain:
+    """A domain of the study file; see `stated_domains`.
 
     Args:
         name: its key in `domains`.
         section: what stands there.
         root: folder that relative paths refer to.
-        external: whether its data may be elsewhere, so that it needs no files.
-
-    Raises:
-        SpecError: it cannot be used.
+        backend: the objective's settings.
+        categories: of the platform's own data that it is made of.
     """
     at = f"domains.{name}"
-    elsewhere = external and not (section.train or section.test or section.final)
-    if not section.train and not section.test and not elsewhere:
+    elsewhere = backend.ELSEWHERE and not (section.train or section.test or section.final)
+    _check_benchmarks(at, section, backend)
+    if section.train and categories:
+        raise SpecError(f"{at}: found train files and a category of the platform's own data; make two domains of it")
+    if not section.train and not section.test and not elsewhere and not categories and not section.benchmarks:
         raise SpecError(f"{at}: expected train files, or test files to watch; found neither")
-    if not section.train and section.share is not None and not elsewhere:
+    if not section.train and section.share is not None and not elsewhere and not categories:
         raise SpecError(f"{at}.share: a domain without train files has no share; remove it, or add train files")
     if not section.train and section.max_epochs is not None:
         raise SpecError(
@@ -45,7 +117,18 @@ def stated_domain(name: str, section: DomainSection, root: Path, external: bool)
         upper=upper,
         max_epochs=section.max_epochs,
         elsewhere=elsewhere,
+        categories=categories,
+        benchmarks=section.benchmarks,
     )
+
+
+def _check_benchmarks(at: str, section: DomainSection, backend: Backend) -> None:
+    known = sorted(backend.platform_benchmarks)
+    for benchmark in section.benchmarks:
+        if not known:
+            raise SpecError(f"{at}.benchmarks: objective {backend.kind!r} runs no public benchmarks; remove them")
+        if benchmark not in known:
+            raise SpecError(f"{at}.benchmarks: {unknown(benchmark, known, 'benchmark that is known here')}")
 
 
 def stated_current(shares: Mapping[str, float] | None, mixed: Sequence[str], what: str) -> Mixture | None:

@@ -10,7 +10,8 @@ from typing import Any, Self
 import numpy as np
 
 from objectives.data import ESTIMATE, SHOWN, Capacity, Finding, Found, Split, TokenCounter
-from ratio_search.anchors import Anchor, anchors
+from objectives.domain import Domain
+from ratio_search.anchors import Anchor, anchors, usual_mixture
 from ratio_search.budget import Foreseen
 from ratio_search.forecast import Forecast, RowTokens, counts_tokens, foreseen
 from ratio_search.manifest import Manifest, audited
@@ -100,12 +101,21 @@ class Plan:
         return cls(
             spec=spec,
             supplies=supplies,
-            anchors=anchors(space, manifest.natural, spec.current),
+            anchors=anchors(
+                space,
+                manifest.natural,
+                spec.current,
+                usual_mixture(spec.mixed, manifest.natural, spec.backend),
+            ),
             found=data.found,
             counted=_about(capacity.counter) if count else None,
             rows=RowTokens.of(spec, space, means),
             remarks=remarks,
         )
+
+    def domain(self, name: str) -> Domain:
+        """The domain of a name."""
+        return next(domain for domain in self.spec.domains if domain.name == name)
 
     @property
     def foreseen(self) -> Foreseen:
@@ -131,6 +141,8 @@ class Plan:
                 name: {
                     **{split.value: supply.rows.get(split.value) for split in Split},
                     "tokens": None if supply.tokens is None else dict(supply.tokens),
+                    "categories": dict(self.domain(name).categories),
+                    "benchmarks": list(self.domain(name).benchmarks),
                     "share": None if supply.shares is None else list(supply.shares),
                     "epochs": None if supply.epochs is None else list(supply.epochs),
                 }
@@ -143,7 +155,7 @@ class Plan:
             "hyperparameters": {name: of.to_json() for name, of in self.spec.hyperparameters.items()},
             "metrics": [metric.name for metric in self.spec.metrics],
             "trials": self.spec.search.trials,
-            "parallel": self.spec.search.parallel,
+            "parallel": self.spec.parallel,
             "cost": None if self.forecast is None else self.forecast.to_json(),
         }
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.table import Table
 
 from objectives.data import Action, Finding, Found
+from objectives.domain import Domain
 from ratio_search.plan import Plan
 
 
@@ -35,8 +38,9 @@ def plan_table(plan: Plan) -> Table:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """What else there is to say of a plan: findings with their first rows, anchors, the number of trials."""
-    lines = [] if plan.counted is None else [f"tokens: {plan.counted}"]
+    """What else there is to say of a plan: a platform's part in it, findings with their first rows, anchors, trials."""
+    lines = [line for domain in plan.spec.domains for line in _platforms(domain)]
+    lines += [] if plan.counted is None else [f"tokens: {plan.counted}"]
     for found in plan.found:
         lines.append(finding_text(found))
         lines += [f"  {example}" for example in found.examples]
@@ -50,8 +54,18 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += [f"searched too: {name}, {of}" for name, of in plan.spec.hyperparameters.items()]
     if plan.forecast is not None:
         lines += [f"cost, {line}" for line in plan.forecast.lines]
-    lines.append(f"{plan.spec.search.trials} trials, {plan.spec.search.parallel} at a time")
+    lines.append(f"{plan.spec.search.trials} trials, {plan.spec.held_down or f'{plan.spec.parallel} at a time'}")
     return lines
+
+
+def _platforms(domain: Domain) -> Iterator[str]:
+    """What of a domain is the platform's affair, a line each."""
+    if domain.categories:
+        whole = sum(domain.categories.values())
+        parts = ", ".join(f"{name} {weight / whole:.1%}" for name, weight in domain.categories.items())
+        yield f"{domain.name}: the platform's own data, {parts}"
+    if domain.benchmarks:
+        yield f"{domain.name}: public benchmarks that the platform runs, {', '.join(domain.benchmarks)}"
 
 
 def finding_text(found: Found) -> str:

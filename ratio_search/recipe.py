@@ -6,12 +6,11 @@ import datetime
 import importlib.metadata
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from objectives.attempt import write_json
@@ -26,14 +25,12 @@ from ratio_search.hyperparameters import told
 from ratio_search.identity import digest
 from ratio_search.recommendation import Recommendation
 from ratio_search.record import JobState, Record
+from ratio_search.spec import StudySpec
 from ratio_search.study import Study
 from ratio_search.yaml_file import plain
 
 PACKAGES = ("ratio-search", "optuna", "ray", "numpy", "torch", "transformers", "peft")
 """Whose versions a recipe states, where they are installed."""
-
-FORMATS = ("json", "yaml")
-"""What a recipe can be exported as."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +71,7 @@ class Ingredient:
         share: of the training rows.
         rows: trained on, repeats counted; None when the trainer did not say.
         epochs: passes over the domain; None likewise.
-        size: rows that the domain has; None where only the caller knows.
+        size: rows that the domain has; None where only the caller or the platform knows.
         sha256: of the domain's training files.
     """
 
@@ -110,10 +107,12 @@ class Recipe:
         study_file: the study file's text, which names the data and the objective.
         root: folder that its relative paths refer to.
         seeds: of the trial, or of the confirming run whose artefacts are named.
-        artefacts: what it left on disk, such as its adapter.
+        artefacts: what it left, such as its adapter: paths on disk, or what its platform calls it.
         confirmation: what fresh fine-tunes of it and of its rivals said; None where it was not confirmed.
         versions: of the packages that ran it.
         command: trains with this recipe; empty where only the caller can.
+        training_file: shares of the file that `mix` writes, where a platform adds data of its own to it; empty where
+            nobody does, and the file has the recipe's shares.
     """
 
     study: str
@@ -136,6 +135,7 @@ class Recipe:
     artefacts: Mapping[str, str]
     versions: Mapping[str, str]
     command: tuple[str, ...]
+    training_file: Mapping[str, float] = field(default_factory=dict)
     confirmation: Confirmation | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -144,6 +144,15 @@ class Recipe:
     def mixture(self) -> Mixture:
         """The shares, as a point of the simplex."""
         return Mixture.of(self.shares)
+
+    @property
+    def spec(self) -> StudySpec:
+        """The study, as its file describes it.
+
+        Raises:
+            SpecError: the file cannot be used here.
+        """
+        return StudySpec.parse(self.study_file, Path(self.root), source="the recipe's study file")
 
     @property
     def choice(self) -> str:
@@ -168,6 +177,7 @@ class Recipe:
         advice = chosen.advice
         record, score = advice.record, advice.score
         seeds, artefacts = left_behind(study, chosen)
+        filed = study.spec.backend.filed(advice.mixture, study.spec.domains)
         return cls(
             study=study.spec.name,
             identity=digest(study.home.charter().identity),
@@ -198,6 +208,7 @@ class Recipe:
             seeds=seeds,
             artefacts=artefacts,
             versions=_versions(),
+            training_file={} if filed == advice.mixture else dict(filed),
             command=() if study.spec.backend.ELSEWHERE or study.spec.backend.REMOTE else _command(file.resolve()),
             confirmation=chosen.confirmation,
         )
@@ -226,27 +237,9 @@ class Recipe:
         assert isinstance(data, dict)
         return data
 
-    def text(self, format_: str) -> str:
-        """The recipe as a file's text.
-
-        Args:
-            format_: one of `FORMATS`.
-        """
-        return _written(self.to_json(), format_)
-
     def save(self, path: Path) -> None:
         """Writes the recipe as JSON; the file appears complete or not at all."""
         write_json(path, self.to_json())
-
-
-def listed(recipes: Sequence[Recipe], format_: str) -> str:
-    """Several recipes as one list in a file's text.
-
-    Args:
-        recipes: in order.
-        format_: one of `FORMATS`.
-    """
-    return _written([recipe.to_json() for recipe in recipes], format_)
 
 
 def rivals(study: Study) -> dict[str, Record]:
@@ -268,13 +261,6 @@ def compared(study: Study) -> dict[str, dict[str, float]]:
         name: {metric.name: record.values[metric.name] for metric in study.spec.metrics}
         for name, record in rivals(study).items()
     }
-
-
-def _written(data: Any, format_: str) -> str:
-    assert format_ in FORMATS, format_
-    if format_ == "json":
-        return json.dumps(data, indent=2, allow_nan=False) + "\n"
-    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
 
 
 def _parsed(text: str) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from objectives.attempt import Failure
+from objectives.errors import AccessError
 from ratio_search.journal import StudyJournal
 from ratio_search.record import JobState, Record
 from ratio_search.runner.remote import RemoteRunner
@@ -85,14 +86,17 @@ def _cancelled(study: Study, records: list[Record], *, final: bool = False) -> d
         return {}
     said: dict[str, str] = {}
     spec = study.spec.on_final() if final else study.spec
-    with RemoteRunner(spec.blueprint, len(left), StudyJournal(study), lambda: True) as runner:
-        runner.cancel()
-        for record in left:
-            runner.submit(study.start(record.job))
-        while len(said) < len(left):
-            for report in runner.reports(ANSWER_S):
-                if isinstance(report.event, Failure):
-                    said[report.attempt.job.id] = report.event.message
+    try:
+        with RemoteRunner(spec.blueprint, len(left), StudyJournal(study), lambda: True) as runner:
+            runner.cancel()
+            for record in left:
+                runner.submit(study.start(record.job))
+            while len(said) < len(left):
+                for report in runner.reports(ANSWER_S):
+                    if isinstance(report.event, Failure):
+                        said[report.attempt.job.id] = report.event.message
+    except AccessError as error:  # before it was asked for anything
+        return {record.job.id: str(error) for record in left}
     return said
 
 

@@ -13,7 +13,7 @@ from objectives.base import Job
 from objectives.metrics import Goal
 from objectives.mixture import Mixture
 from ratio_search.hyperparameters import told
-from ratio_search.keep import kept
+from ratio_search.keep import left
 from ratio_search.mix import Mix
 from ratio_search.recipe import Recipe, rivals
 from ratio_search.recommendation import CREDIBLE
@@ -150,7 +150,7 @@ def trial_rows(study: Study) -> list[dict[str, Any]]:
             row |= {f"{name}/gain": gain for name, gain in score.gains.items()}
             row |= {f"{name}/violation": excess for name, excess in score.violations.items()}
             row |= {f"{name}/missed": far for name, far in score.missed.items()}
-        row |= {f"artefact/{name}": str(path) for name, path in kept(study, record).items()}
+        row |= {f"artefact/{name}": place for name, place in left(study, record).items()}
         if record.failure is not None:
             row |= {"failure": record.failure.kind.value, "message": record.failure.message}
         rows.append(row)

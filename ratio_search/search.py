@@ -11,6 +11,7 @@ from typing import Protocol
 
 from objectives.attempt import Failure, FailureKind
 from objectives.base import Job, Measurement, Progress
+from objectives.errors import AccessError
 from ratio_search.agenda import MAX_FAILURES_IN_A_ROW, Agenda, Trials, unfetched
 from ratio_search.bookkeeping import Bookkeeper
 from ratio_search.errors import StudyFailed
@@ -44,7 +45,7 @@ class Moment(enum.StrEnum):
     LOST = "lost"
     """An attempt was lost to the infrastructure; the job is tried again."""
     PAUSED = "paused"
-    """It ended early because the driver stops; it goes on when the study is resumed."""
+    """It ended early because the driver stops, or may do nothing; it goes on when the study is resumed."""
     UNFETCHED = "unfetched"
     """Its platform has it, and what it found cannot be fetched; it stays open for the next driver."""
 
@@ -102,6 +103,7 @@ class Search:
         self._running: dict[str, Job] = {}
         self._ending: Ending | None = None
         self._fatal: str | None = None
+        self._denied: str | None = None  # why the platform lets nobody do anything
         self._unfetched: list[tuple[Job, Failure]] = []
         self._in_a_row = 0  # without one in between that could be fetched
         self._books = Bookkeeper(study)
@@ -111,6 +113,7 @@ class Search:
 
         Raises:
             StudyFailed: its work fails, as the agenda decides.
+            AccessError: its platform lets this driver do nothing; every job stays open.
         """
         self._study.begin()
         try:
@@ -129,7 +132,9 @@ class Search:
             raise
         if self._ending is not Ending.STOPPED and self._unfetched:
             self._fatal = unfetched(self._unfetched)
-        self._end(self._fatal or (self._ending or Ending.DONE).value)
+        self._end(self._denied or self._fatal or (self._ending or Ending.DONE).value)
+        if self._denied is not None:
+            raise AccessError(self._denied)
         if self._fatal is not None:
             raise StudyFailed(self._fatal)
         return self._ending or Ending.DONE
@@ -140,7 +145,8 @@ class Search:
 
     def _decide(self) -> None:
         """Whether anything new may be asked for."""
-        if self._ending is not Ending.STOPPED and (self._stopping() or self._fatal is not None):
+        over = self._fatal is not None or self._denied is not None
+        if self._ending is not Ending.STOPPED and (self._stopping() or over):
             self._ending = Ending.STOPPED
             self._runner.cancel()
         self._books.pass_time()
@@ -200,6 +206,8 @@ class Search:
             self._listener(Moment.PROGRESS, job, event)
             return
         del self._running[job.id]
+        if isinstance(event, Failure) and event.kind is FailureKind.ACCESS:
+            self._denied = self._denied or event.message
         if job.attempt > 1 or (isinstance(event, Failure) and event.kind is FailureKind.INFRASTRUCTURE):
             # An earlier attempt finished after all, or this one did before its worker died.
             found = self._study.found(job)
@@ -214,6 +222,8 @@ class Search:
             self._listener(Moment.LOST, job, event)
         elif event.kind is FailureKind.UNFETCHED:
             self._leave_open(job, event)
+        elif event.kind is FailureKind.ACCESS:
+            self._listener(Moment.PAUSED, job, event)
         else:
             self._closed(self._study.fail(job.id, event))
 

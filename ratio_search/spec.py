@@ -21,7 +21,7 @@ from ratio_search.database_url import DatabaseUrl
 from ratio_search.errors import SpaceError, SpecError
 from ratio_search.hyperparameters import Hyperparameter
 from ratio_search.judged import check_balance, check_function, measured_metric, told_metric
-from ratio_search.mixed import stated_current, stated_domain
+from ratio_search.mixed import stated_current, stated_domains
 from ratio_search.sampler.strategy import SamplerKind
 from ratio_search.searched import hyperparameters, longest_run
 from ratio_search.space import Group, SimplexSpace
@@ -113,11 +113,13 @@ class StudySpec:
     def _of(cls, file: StudyFile, root: Path, text: str) -> Self:
         backend = _backend(file.objective)
         elsewhere = backend.ELSEWHERE
-        domains = tuple(stated_domain(name, section, root, elsewhere) for name, section in file.domains.items())
+        domains = stated_domains(file.domains, root, backend)
         mixed = [domain.name for domain in domains if domain.mixed]
         if len(mixed) < 2:
             found = f"only {mixed[0]!r}" if mixed else "none"
             files = "train files" if not elsewhere else "train files, or without any,"
+            if backend.platform_categories is not None:
+                files = "train files, or a category of the platform's own data,"
             raise SpecError(f"domains: expected at least two domains with {files} to mix, found {found}")
         what = "domain with a share" if elsewhere else "domain with train files"
         make_metric = told_metric if elsewhere else measured_metric
@@ -179,6 +181,22 @@ class StudySpec:
         return longest_run(self.backend, self.hyperparameters)
 
     @property
+    def parallel(self) -> int:
+        """Fine-tunes at a time: as many as are asked for, and no more than the objective allows."""
+        most = self.backend.most_at_once
+        return self.search.parallel if most is None else min(self.search.parallel, most)
+
+    @property
+    def held_down(self) -> str | None:
+        """That fewer fine-tunes run at a time than are asked for, in words; None where that is not so."""
+        if self.parallel == self.search.parallel:
+            return None
+        return (
+            f"{self.parallel} at a time in place of {self.search.parallel}: objective {self.backend.kind!r} is stated "
+            "to run no more jobs than that"
+        )
+
+    @property
     def blueprint(self) -> Blueprint:
         """What a worker builds its objective from."""
         return Blueprint(
@@ -216,6 +234,8 @@ class StudySpec:
         """
         self.backend.check_asked(self.domains, self.root, metrics=self.metrics, baseline=self.baseline)
         produced = self.backend.produces(labelled)
+        if produced is not None:
+            produced |= {f"{domain.name}/{benchmark}" for domain in self.domains for benchmark in domain.benchmarks}
         for i, metric in enumerate(self.metrics):
             if metric.function is not None:
                 check_function(i, metric.function, self.backend, self.root)
@@ -252,7 +272,7 @@ class StudySpec:
         settings = self.backend.model_dump(mode="json")
         return {
             "name": self.name,
-            "domains": {d.name: "mixed" if d.mixed else "tested" for d in self.domains},
+            "domains": {d.name: _role(d) for d in self.domains},
             "objective": {key: value for key, value in settings.items() if key not in self.backend.POLICY},
             "metrics": {metric.name: metric.goal.value for metric in self.metrics},
             "search": {"seed": self.search.seed},
@@ -351,6 +371,14 @@ class StudySpec:
                     f"baseline: without the untuned baseline every metric must state its reference; "
                     f"add one to {', '.join(missing)}"
                 )
+
+
+def _role(domain: Domain) -> Any:
+    """What a domain is for, beside its files."""
+    role = "mixed" if domain.mixed else "tested"
+    if not domain.categories and not domain.benchmarks:
+        return role
+    return {"role": role, "categories": dict(domain.categories), "benchmarks": sorted(domain.benchmarks)}
 
 
 def _data(section: DataSection) -> DataPolicy:

@@ -11,7 +11,8 @@ from objectives.attempt import Attempt
 from objectives.base import Job, JobKind
 from objectives.scorer import BalanceKind, Metric, Score, Scorer
 from ratio_search.adviser import EXPLAINED
-from ratio_search.anchors import Anchor, anchors
+from ratio_search.anchors import Anchor, anchors, usual_mixture
+from ratio_search.base_models import changed_base
 from ratio_search.budget import Foreseen
 from ratio_search.errors import NothingToRecommend, StudyError
 from ratio_search.explanation import Explainer, Explanation
@@ -41,8 +42,8 @@ MODEL_FROM = 3
 """Finished trials, at least, that a model of the metrics is trusted with a recommendation for."""
 
 OVERRIDES, DRIVER_HOURS, POLICY, EARLY_STOP = "overrides", "driver_hours", "policy", "early_stop"
-LINEUP, IDENTIFIER, FORESEEN = "lineup", "identifier", "foreseen"
-"""Names of study attributes."""
+LINEUP, IDENTIFIER, FORESEEN, DENIED, DISCARDED = "lineup", "identifier", "foreseen", "denied", "discarded/"
+"""Names of study attributes; the last one goes before a job's id."""
 
 
 class Standing:
@@ -62,7 +63,8 @@ class Standing:
         storage = home.storage()
         domains = [domain.name for domain in spec.mixed]
         self.space = possible_space(spec, manifest)
-        self._anchors = anchors(self.space, manifest.natural, spec.current)
+        usually = usual_mixture(spec.mixed, manifest.natural, spec.backend)
+        self._anchors = anchors(self.space, manifest.natural, spec.current, usually)
         self._points = points = PointSpace(simplex=self.space, hyperparameters=spec.hyperparameters)
         self._model = SimplexGP(points, seed=spec.search.seed)
         ours = spec.search.sampler is SamplerKind.SIMPLEX_GP
@@ -133,20 +135,28 @@ class Standing:
         return Scorer(metrics=self.spec.metrics, balance=self.spec.balance, baseline=values)
 
     def warnings(self, scorer: Scorer | None = None) -> list[str]:
-        """What a person should know of the study's judgement: guards that even the untuned model breaks.
+        """What a person should know of the study's judgement.
+
+        That is a base model that changed while it ran, and guards that even the untuned model breaks.
 
         Args:
             scorer: another judge than the study's own.
         """
+        found = [] if self.changed_base is None else [self.changed_base]
         baseline, scorer = self.baseline(), scorer or self.scorer()
         if scorer is None or baseline is None or baseline.state is not JobState.COMPLETE:
-            return []
+            return found
         broken = scorer.score(baseline.values).violations
-        return [
+        return found + [
             _broken_untuned(metric, baseline.values[metric.name], scorer.reference(metric))
             for metric in scorer.metrics
             if metric.name in broken
         ]
+
+    @property
+    def changed_base(self) -> str | None:
+        """That its jobs began with different base models, in words; None where that is not known to be so."""
+        return changed_base(self.jobs())
 
     def ranking(self, scorer: Scorer | None = None) -> list[tuple[Record, Score]]:
         """Finished trials with their scores, best first; empty until the references are known.
@@ -314,7 +324,7 @@ class Standing:
             gain,
             records if earlier is None else records[earlier.final :],
             worth=search.worth,
-            parallel=search.parallel,
+            parallel=self.spec.parallel,
             complete=outlook.evidence.complete,
             explained=min(outlook.surrogate.explained) >= EXPLAINED,
         )
@@ -351,6 +361,16 @@ class Standing:
     def driver_hours(self) -> float:
         """Wall-clock hours that drivers have spent on the study."""
         return float(self._optuna.user_attrs.get(DRIVER_HOURS, 0.0))
+
+    @property
+    def denied(self) -> str | None:
+        """Why its platform let the last driver do nothing; None where it did, and while another driver tries."""
+        found = self._optuna.user_attrs.get(DENIED)
+        return None if found is None else str(found)
+
+    def discarded(self, job_id: str) -> tuple[str, ...]:
+        """What was deleted of all that a job left on its platform, as that calls it."""
+        return tuple(self._optuna.user_attrs.get(f"{DISCARDED}{job_id}", ()))
 
     @property
     def foreseen(self) -> Foreseen:

@@ -12,6 +12,7 @@ from ratio_search.contest import Contest
 from ratio_search.database_url import DatabaseUrl
 from ratio_search.errors import NothingToRecommend, Unreachable
 from ratio_search.health import Health
+from ratio_search.leftovers import untidied
 from ratio_search.record import JobState
 from ratio_search.storage import studies
 from ratio_search.study import Study
@@ -28,6 +29,7 @@ def status(study: Study) -> dict[str, Any]:
         "folder": str(study.folder.path),
         "driver": "running" if driven else None,
         "baseline": _baseline(study),
+        "denied": study.denied,
         "warnings": study.warnings(),
         "trials": {
             "planned": study.spec.search.trials,
@@ -41,6 +43,7 @@ def status(study: Study) -> dict[str, Any]:
         "stopped_early": None if study.early_stop is None else study.early_stop.reason,
         "best": _best(study),
         "confirmation": _confirmation(study),
+        "leftovers": untidied(study),
         "running": [activity.to_json() for activity in health.activities],
         "failures": [
             {"job": record.job.id, **record.failure.to_json()}

@@ -34,6 +34,8 @@ def status_table(found: dict[str, Any]) -> Table:
             table.add_row("budget", f"{limit}: {line['words']}")
         elif limit != "hours" and line["spent"] + line["pending"]:
             table.add_row("cost", f"{limit}: {line['words']}")
+    if found["denied"] is not None:
+        table.add_row("platform", f"lets nothing be done: {found['denied']}")
     table.add_row("baseline", found["baseline"] or "not wanted")
     for warning in found["warnings"]:
         table.add_row("warning", warning)
@@ -48,6 +50,10 @@ def status_table(found: dict[str, Any]) -> Table:
         table.add_row("confirmed", f"{confirmation['complete']} of {confirmation['planned']} runs")
         for line in confirmation["verdict"]:
             table.add_row("", line)
+    if found["leftovers"]:
+        count = len(found["leftovers"])
+        whose = "a job that lost" if count == 1 else f"{count} jobs that lost"
+        table.add_row("leftovers", f"of {whose}, which may cost: ratio-search leftovers {found['folder']} lists them")
     _add_health(table, found)
     return table
 

@@ -25,6 +25,8 @@ from ratio_search.rerun import Rerun
 from ratio_search.sampler.strategy import check_installed
 from ratio_search.spec import StudySpec
 from ratio_search.standing import (
+    DENIED,
+    DISCARDED,
     DRIVER_HOURS,
     EARLY_STOP,
     FORESEEN,
@@ -270,6 +272,20 @@ class Study(InFlight):
         """Adds wall-clock hours of a driver to the study's account."""
         self._optuna.set_user_attr(DRIVER_HOURS, self.driver_hours + hours)
 
+    def note_denied(self, why: str) -> None:
+        """Keeps why the study's platform lets its driver do nothing, until the next one begins."""
+        self._optuna.set_user_attr(DENIED, why)
+
+    def note_discarded(self, job_id: str, place: str) -> None:
+        """Keeps that something was deleted that a job had left on its platform.
+
+        Raises:
+            LeaseError: the study is somebody else's by now.
+        """
+        self.check_lease()
+        self._optuna.set_user_attr(f"{DISCARDED}{job_id}", [*self.discarded(job_id), place])
+        self.home.log("discarded", job=job_id, place=place)
+
     def begin(self) -> None:
         """Notes in the study's history that a driver starts, and which policy changed since the last one.
 
@@ -283,6 +299,8 @@ class Study(InFlight):
             # Short, as it stands in names that a platform limits. Older studies have no mark.
             mark = self.home.charter().mark or secrets.token_hex(IDENTIFIER_DIGITS)
             self._optuna.set_user_attr(IDENTIFIER, mark[:IDENTIFIER_DIGITS])
+        if self.denied is not None:
+            self._optuna.set_user_attr(DENIED, None)
         self._sampler.forgiven = frozenset(record.number for record in self._trials.records(JobState.FAILED))
         last = self._optuna.user_attrs.get(POLICY, self.spec.policy)
         changed = differences(last, self.spec.policy)

@@ -38,6 +38,32 @@ def _files(value: Any) -> Any:
     return paths
 
 
+def _categories(value: Any) -> Any:
+    """The platform's categories, each with its proportion, or None for the usual one."""
+    named = [value] if isinstance(value, str) else value
+    if isinstance(named, list) and named and all(isinstance(name, str) and name for name in named):
+        if len(set(named)) < len(named):
+            raise ValueError(f"expected each category once, found {shown(value)}")
+        return dict.fromkeys(named)
+    if isinstance(named, dict) and named and all(isinstance(name, str) and name for name in named):
+        for name, weight in named.items():
+            if _number(weight) <= 0:
+                raise ValueError(f"expected a proportion above 0 for {name!r}, found {shown(weight)}")
+        return named
+    raise ValueError(
+        "expected a category of the platform's own data, a list of them, or each with its proportion, "
+        f"found {shown(value)}"
+    )
+
+
+def _benchmarks(value: Any) -> Any:
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
+        raise ValueError(f"expected a list of one or more benchmarks, found {shown(value)}")
+    if len(set(value)) < len(value):
+        raise ValueError(f"expected each benchmark once, found {shown(value)}")
+    return value
+
+
 def _members(value: Any) -> Any:
     if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
         raise ValueError(f"expected a list of one or more domains, found {shown(value)}")
@@ -109,11 +135,22 @@ class Section(BaseModel):
 
 
 class DomainSection(Section):
-    """One entry of `domains`: its files, and the bounds of its share (one number fixes it)."""
+    """One entry of `domains`: its data, and the bounds of its share (one number fixes it).
+
+    Attributes:
+        train, test, final: its files.
+        category: instead of training files, categories of the platform's own data, each with its proportion, or None
+            for the platform's; `rest` stands for all that no other domain has.
+        benchmarks: public ones that the platform runs.
+        share: bounds of its share.
+        max_epochs: passes over it that a run may take.
+    """
 
     train: Files = ()
     test: Files = ()
     final: Files = ()
+    category: Annotated[dict[str, float | None], BeforeValidator(_categories)] = {}
+    benchmarks: Annotated[tuple[str, ...], BeforeValidator(_benchmarks)] = ()
     share: Annotated[tuple[float, float], BeforeValidator(_bounds)] | None = None
     max_epochs: Annotated[Finite, Field(gt=0)] | None = None
 

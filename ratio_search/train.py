@@ -29,7 +29,7 @@ def train(recipe: Recipe, folder: Path, *, seed: int | None = None, final: bool 
             final files where they are asked for.
         DataError, OptionsError: its data or its base model is not there.
     """
-    spec = StudySpec.parse(recipe.study_file, Path(recipe.root), source="the recipe's study file")
+    spec = recipe.spec
     if spec.backend.ELSEWHERE or spec.backend.REMOTE:
         raise SpecError(
             f"the recipe's trials were run elsewhere (objective.kind: {spec.backend.kind}), so there is no trainer "
@@ -53,7 +53,7 @@ def changed_data(recipe: Recipe) -> list[str]:
         SpecError: the recipe's study file cannot be used here.
         DataError: a file cannot be read.
     """
-    spec = StudySpec.parse(recipe.study_file, Path(recipe.root), source="the recipe's study file")
+    spec = recipe.spec
     now = Manifest.of(spec).files
     before = {name: list(ingredient.sha256) for name, ingredient in recipe.ingredients.items()}
     return differences(before, {name: list(now[name].get("train", ())) for name in before})

@@ -2,15 +2,56 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
+
+
+def _is_alone(item: pytest.Item) -> bool:
+    """Whether a test starves a process: a kill for lack of memory is one of the whole machine's."""
+    return "little_memory" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the files of tests that must be alone: later they would wait for longer ones."""
+    first = {item.path for item in items if _is_alone(item)}
+    items.sort(key=lambda item: item.path not in first)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Has tests of other processes (`make test`) wait for one that must be alone, and it for them.
+
+    That takes from no test's time limit.
+    """
+    with _turn(alone=_is_alone(item)):
+        return (yield)
+
+
+@contextlib.contextmanager
+def _turn(*, alone: bool) -> Iterator[None]:
+    """A turn beside others, or alone. Locks need files, and two that are there will do."""
+    here = Path(__file__)
+    with here.open() as machine, here.with_name("__init__.py").open() as queue:
+        fcntl.flock(queue, fcntl.LOCK_EX)  # nobody overtakes who waits to be alone
+        fcntl.flock(machine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(queue, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(machine, fcntl.LOCK_UN)  # forked children may hold the file, but no longer the lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,15 @@ import itertools
 import json
 import math
 import re
+import resource
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from objectives.attempt import Attempt, Failure, FailureKind
@@ -20,6 +24,10 @@ from objectives.domain import Domain
 from objectives.errors import Cancelled, NameInUse
 from objectives.mixture import Mixture
 from objectives.remote import RemoteObjective, StageRequest, StageStatus
+from ratio_search.errors import SelectionError, StudyError
+from ratio_search.formats import Format
+from ratio_search.formats.recipe_format import RecipeFormat
+from ratio_search.recipe import Recipe
 
 Event = Progress | Measurement
 
@@ -314,7 +322,7 @@ class RemoteObjectiveContract:
             folder = request_of(job, stage).folder
             found[job.id] = remote().result(job, handles, folder)
             assert remote().result(job, handles, folder) == found[job.id], "asked again, it is another"
-        tested = {domain.name for domain in domains if domain.test}
+        tested = {domain.name for domain in domains if domain.test or domain.benchmarks}
         for measurement in found.values():
             assert {name.partition("/")[0] for name in measurement.metrics} == tested
             text = json.dumps(measurement.to_json(), allow_nan=False)
@@ -347,3 +355,116 @@ def watched(objective: RemoteObjective, stage: str, handle: str) -> Iterator[Sta
         if status.ended:
             return
         time.sleep(objective.poll_s)
+
+
+class RecipeFormatContract:
+    """The promises of a format of recipes.
+
+    A subclass names the format, reads shares back from its text, and gives the fixtures `recipe`, which the format can
+    hold, and `foreign`, a recipe of an objective that only formats for all can hold.
+    """
+
+    FORMAT: ClassVar[Format]
+    RESOLUTION: ClassVar[float] = 0.0
+    """How far a share that is read back may be from the recipe's."""
+
+    SECRETS: ClassVar[tuple[str, ...]] = (
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN", "PGPASSWORD",
+    )  # fmt: skip
+
+    def recovered(self, text: str) -> dict[str, Fraction]:
+        """The shares that a text states, exactly."""
+        raise NotImplementedError
+
+    def stated(self, recipe: Recipe) -> dict[str, float]:
+        """What a recipe has to say of the same shares."""
+        return dict(recipe.shares)
+
+    @pytest.fixture
+    def writer(self) -> RecipeFormat:
+        return self.FORMAT.load()
+
+    def test_it_is_what_the_table_says_and_tells_what_it_is_for(self, writer: RecipeFormat) -> None:
+        assert writer.NAME is self.FORMAT
+        assert writer.PURPOSE and "\n" not in writer.PURPOSE
+        assert re.fullmatch(r"\.[a-z]+", writer.ENDING)
+
+    def test_the_text_is_always_the_same_and_ends_with_a_newline(
+        self, writer: RecipeFormat, recipe: Recipe, tmp_path: Path
+    ) -> None:
+        recipe.save(tmp_path / "recipe.json")
+        text = writer.write(recipe)
+        assert text.endswith("\n") and not text.endswith("\n\n")
+        assert text == self.FORMAT.load().write(Recipe.load(tmp_path / "recipe.json"))
+
+    def test_shares_are_in_it_as_exactly_as_the_format_can(self, writer: RecipeFormat, recipe: Recipe) -> None:
+        rng, names = np.random.default_rng(0), list(recipe.shares)
+        weights = [rng.dirichlet(np.full(len(names), 0.3)) for _ in range(20)]
+        corners = [np.eye(len(names))[i] for i in range(len(names))]
+        for row in (*weights, *corners):
+            mixture = Mixture.from_weights(dict(zip(names, row.tolist(), strict=True)))
+            other = dataclasses.replace(recipe, shares=dict(mixture))
+            found = self.recovered(writer.write(other))
+            if self.RESOLUTION:
+                assert sum(found.values()) == 1
+            else:
+                assert math.fsum(map(float, found.values())) == 1
+            stated = self.stated(other)
+            for name in found.keys() | stated.keys():
+                assert abs(float(found.get(name, 0)) - stated.get(name, 0)) <= self.RESOLUTION, name
+
+    def test_nothing_secret_is_in_it(
+        self, writer: RecipeFormat, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in self.SECRETS:
+            monkeypatch.setenv(name, f"sesame-{name}")
+        text = writer.write(recipe) + "\n".join(writer.remarks(recipe, Path("recipe.json")))
+        assert "sesame" not in text
+
+    def test_a_file_holds_all_of_it_or_what_it_held_before(
+        self, writer: RecipeFormat, recipe: Recipe, tmp_path: Path
+    ) -> None:
+        path = tmp_path / f"out{writer.ENDING}"
+        path.write_text("old")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+        try:
+            with pytest.raises(StudyError, match=r"out\.[a-z]+: cannot be written \(File too large\); choose another"):
+                writer.save(recipe, path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert path.read_text() == "old"
+        writer.save(recipe, path)
+        assert path.read_text() == writer.write(recipe)
+        assert list(tmp_path.glob("*out*")) == [path]
+
+    def test_a_whole_recipe_can_be_read_back(self, writer: RecipeFormat, recipe: Recipe, tmp_path: Path) -> None:
+        path = tmp_path / f"out{writer.ENDING}"
+        writer.save(recipe, path)
+        if writer.WHOLE:
+            assert Recipe.load(path) == recipe
+        else:
+            with pytest.raises(StudyError, match="is no recipe"):
+                Recipe.load(path)
+
+    def test_several_are_a_list_where_a_file_holds_several(self, writer: RecipeFormat, recipe: Recipe) -> None:
+        several = [recipe, dataclasses.replace(recipe, trial="trial-0099")]
+        if writer.WHOLE:
+            text = writer.listed(several)
+            assert text.index(recipe.trial) < text.index("trial-0099")
+        else:
+            with pytest.raises(SelectionError, match=f"one file of format {self.FORMAT} holds one recipe, found 2"):
+                writer.listed(several)
+
+    def test_a_recipe_of_another_objective_is_refused_with_the_formats_for_it(
+        self, writer: RecipeFormat, foreign: Recipe, tmp_path: Path
+    ) -> None:
+        path = tmp_path / f"out{writer.ENDING}"
+        kind = foreign.spec.backend.kind
+        if writer.KINDS is None:
+            writer.save(foreign, path)
+            return
+        assert kind not in writer.KINDS
+        with pytest.raises(StudyError, match=f"format {self.FORMAT} is for .* of objective '{kind}'.*json, yaml"):
+            writer.save(foreign, path)
+        assert not path.exists()

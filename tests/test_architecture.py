@@ -19,7 +19,8 @@ SOURCES = {
 }
 
 FENCES = {
-    "boto3": ("ratio_search/storage/",),
+    "boto3": ("objectives/backends/sagemaker/",),
+    "botocore": ("objectives/backends/sagemaker/",),
     "datasketch": ("objectives/data/near.py",),
     "filelock": (
         "objectives/backends/hf/tiny.py",
@@ -76,6 +77,15 @@ APART = {
         "ratio_search.sampler.simplex_sampler",
         "ratio_search.jobs",
     ),
+    "ratio_search.anchors": ("ratio_search.spec", "ratio_search.manifest", "ratio_search.standing"),
+    "ratio_search.base_models": ("ratio_search.standing", "ratio_search.study", "ratio_search.spec"),
+    "ratio_search.keep": ("ratio_search.chosen", "ratio_search.recipe", "ratio_search.leftovers"),
+    "ratio_search.leftovers": (
+        "ratio_search.recipe",
+        "ratio_search.status",
+        "ratio_search.runner",
+        "ratio_search.driver",
+    ),
     "ratio_search.model.evidence": (
         "ratio_search.model.surrogate",
         "ratio_search.sampler.simplex_gp",
@@ -88,6 +98,7 @@ APART = {
         "objectives",
     ),
     "ratio_search.dominance": ("ratio_search.front", "ratio_search.record", "objectives"),
+    "ratio_search.formats": ("ratio_search.cli", "ratio_search.report", "ratio_search.search", "ratio_search.mix"),
     "ratio_search.front": ("ratio_search.grounds", "ratio_search.standing", "ratio_search.study"),
     "ratio_search.grounds": ("ratio_search.standing", "ratio_search.study", "ratio_search.jobs"),
     "ratio_search.explanation": (
@@ -113,6 +124,7 @@ APART = {
     "ratio_search.manifest": ("ratio_search.repetition", "ratio_search.plan", "ratio_search.study"),
     "ratio_search.plan": ("ratio_search.study", "ratio_search.storage", "ratio_search.runner", "ratio_search.report"),
     "ratio_search.ranks": ("ratio_search.standing", "ratio_search.study", "ratio_search.jobs", "optuna"),
+    "ratio_search.recipe": ("ratio_search.formats", "ratio_search.mix", "ratio_search.train"),
     "ratio_search.reference": ("ratio_search.judged", "ratio_search.spec", "ratio_search.study", "ratio_search.recipe"),
     "ratio_search.repetition": ("ratio_search.plan", "ratio_search.charter", "ratio_search.study"),
     "ratio_search.runner": ("ratio_search.study", "ratio_search.search", "objectives.scorer"),

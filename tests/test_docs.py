@@ -20,9 +20,10 @@ from objectives.backends.command import CommandBackend
 from objectives.backends.external import ExternalBackend
 from objectives.backends.hf import HfBackend
 from objectives.backends.replay import By, ReplayBackend
-from objectives.data import Format
+from objectives.data import Format as RowFormat
 from objectives.metrics import KINDS, Answer, write_answers
 from ratio_search.cli import app
+from ratio_search.formats import Format
 from ratio_search.spec import StudySpec
 from ratio_search.study_file import AuditSection, DomainSection, HyperparameterSection, MetricSection, StudyFile
 
@@ -68,6 +69,11 @@ def test_the_readme_names_every_command_with_its_arguments_and_options(name: str
                 assert option in table, f"{name} {option}"
 
 
+def test_the_readme_names_every_format_of_recipes() -> None:
+    [row] = [line for line in section("## Use it on your data").splitlines() if line.startswith("| `export")]
+    assert set(Format) <= set(re.findall(r"`(?:--format )?([a-z-]+)`", row))
+
+
 def keys_of(model: type[BaseModel]) -> set[str]:
     return set(model.model_fields)
 
@@ -92,7 +98,7 @@ def test_the_documents_name_every_finding_with_its_default() -> None:
 
 def test_the_documents_name_every_format_of_rows() -> None:
     text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `([a-z]+)` \| `\{", text, flags=re.MULTILINE)) == set(Format)
+    assert set(re.findall(r"^\| `([a-z]+)` \| `\{", text, flags=re.MULTILINE)) == set(RowFormat)
 
 
 def test_the_readme_names_every_setting_of_the_hf_objective() -> None:

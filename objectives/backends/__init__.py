@@ -18,6 +18,7 @@ BACKENDS = {
     "external": "objectives.backends.external:ExternalBackend",
     "hf": "objectives.backends.hf:HfBackend",
     "replay": "objectives.backends.replay:ReplayBackend",
+    "sagemaker": "objectives.backends.sagemaker:SagemakerBackend",
 }
 """Kind to `module:class` of its settings; the settings know how to build the objective."""
 

@@ -6,7 +6,7 @@ import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -15,8 +15,12 @@ from objectives.data.audit import Capacity
 from objectives.data.policy import DEFAULT_POLICY, DataPolicy
 from objectives.domain import Domain
 from objectives.metrics import source_files
+from objectives.mixture import Mixture
 from objectives.remote import RemoteObjective
 from objectives.scorer import Metric
+
+if TYPE_CHECKING:
+    from objectives.data import Blend, Corpus, Lengths
 
 
 class Resources(BaseModel):
@@ -70,6 +74,29 @@ class Backend(BaseModel, abc.ABC):
     resources: Resources = Resources()
 
     @property
+    def platform_categories(self) -> Mapping[str, float] | None:
+        """Categories of training data that the platform has of its own, with their usual proportions (any sum).
+
+        None where there is no such data: every domain that is trained on then needs files.
+        """
+        return None
+
+    @property
+    def platform_share(self) -> float:
+        """The share that the platform's own data usually has, 0 to 1; of meaning only where there is such data."""
+        return 0.0
+
+    @property
+    def platform_benchmarks(self) -> frozenset[str]:
+        """Public benchmarks that the platform runs, each of which is a metric of the domain that asks for it."""
+        return frozenset()
+
+    @property
+    def most_at_once(self) -> int | None:
+        """Jobs that may run at a time, whatever a study asks; None where only the study limits them."""
+        return None
+
+    @property
     def train_rows(self) -> int | None:
         """Rows that one job trains on, repeats counted; None when the trainer decides."""
         return None
@@ -102,6 +129,32 @@ class Backend(BaseModel, abc.ABC):
     def rows_per_step(self) -> int | None:
         """Rows of one optimizer step; None when the trainer decides."""
         return None
+
+    def filed(self, mixture: Mixture, domains: Sequence[Domain]) -> Mixture:
+        """What a run's training file holds of a mixture: all of it, unless the platform adds data of its own.
+
+        Args:
+            mixture: over the mixed domains.
+            domains: what can be mixed and tested.
+        """
+        return mixture
+
+    def training_blend(
+        self, corpus: Corpus, mixture: Mixture, *, seed: int, rows: int, lengths: Mapping[str, Lengths]
+    ) -> Blend:
+        """The rows of a run's training file: all that it trains on, likewise.
+
+        Args:
+            corpus: the study's data.
+            mixture: over the mixed domains.
+            seed: the job's data seed.
+            rows: that the run trains on, repeats counted.
+            lengths: tokens of each domain's rows.
+
+        Raises:
+            DataError: a domain has no rows, or would repeat too often.
+        """
+        return corpus.blend(mixture, seed=seed, rows=rows, lengths=lengths)
 
     @abc.abstractmethod
     def produces(self, labelled: Mapping[str, bool]) -> frozenset[str] | None:

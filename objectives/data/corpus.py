@@ -95,6 +95,7 @@ class Corpus:
         rows: int | None = None,
         tokens: int | None = None,
         lengths: Mapping[str, Lengths] | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> Blend:
         """The rows that a mixture trains on.
 
@@ -104,6 +105,7 @@ class Corpus:
             rows: of the run, repeats counted; None where `tokens` states its length.
             tokens: of the run.
             lengths: tokens of each domain's rows; None for the estimate, where tokens are weighed.
+            limits: most rows that may be taken of a domain, where they are not those of the study.
 
         Raises:
             DataError: a domain has no rows, or would repeat too often.
@@ -118,7 +120,7 @@ class Corpus:
             tokens=tokens,
             weigh_by=self.policy.weigh_by,
             lengths=lengths,
-            limits=self.limits,
+            limits=self.limits if limits is None else limits,
         )
 
 

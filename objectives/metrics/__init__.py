@@ -9,7 +9,8 @@ from objectives.metrics.answer import ANSWERS, Answer, read_answers, row_digest,
 from objectives.metrics.bits_per_byte import bits_per_byte
 from objectives.metrics.exact_match import exact_match
 from objectives.metrics.f1 import macro_f1, micro_f1
-from objectives.metrics.kind import KINDS, Comparison, Goal, MetricKind
+from objectives.metrics.kind import BENCHMARK, KINDS, Comparison, Goal, MetricKind
+from objectives.metrics.labelled import LABELLED, NO_LABEL, WrittenLabels, labelled
 from objectives.metrics.loss import loss
 from objectives.metrics.own import OwnMetric, source_digest, source_files
 from objectives.metrics.perplexity import perplexity
@@ -20,17 +21,22 @@ from objectives.metrics.token_f1 import token_f1
 
 __all__ = [
     "ANSWERS",
+    "BENCHMARK",
     "KINDS",
+    "LABELLED",
+    "NO_LABEL",
     "TEXTUAL",
     "Answer",
     "Comparison",
     "Goal",
     "MetricKind",
     "OwnMetric",
+    "WrittenLabels",
     "accuracy",
     "bits_per_byte",
     "exact_match",
     "judge",
+    "labelled",
     "loss",
     "macro_f1",
     "micro_f1",

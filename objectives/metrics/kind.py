@@ -51,6 +51,9 @@ def _rate(*, needs_labels: bool = False, needs_answers: bool = False) -> MetricK
     )
 
 
+BENCHMARK = _rate()
+"""A public benchmark, as platforms run them."""
+
 _LOSS = MetricKind(goal=Goal.MINIMIZE, comparison=Comparison.LOG_RATIO)
 
 KINDS: dict[str, MetricKind] = {

@@ -7,10 +7,23 @@ import os
 import sys
 
 # Each registers its commands with the program, in the order in which help lists them.
-from ratio_search.cli import studies, stop, confirm, results, front, score, explain, past_runs, recipes  # isort: skip
+from ratio_search.cli import studies, stop, leftovers, confirm, results, front, score, explain, past_runs, recipes  # isort: skip
 from ratio_search.cli.app import app, told
 
-__all__ = ["app", "confirm", "explain", "front", "main", "past_runs", "recipes", "results", "score", "stop", "studies"]
+__all__ = [
+    "app",
+    "confirm",
+    "explain",
+    "front",
+    "leftovers",
+    "main",
+    "past_runs",
+    "recipes",
+    "results",
+    "score",
+    "stop",
+    "studies",
+]
 
 
 def main() -> None:

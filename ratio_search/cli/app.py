@@ -79,28 +79,21 @@ def at_once() -> Iterator[None]:
 
 def told(error: RatioSearchError) -> int:
     """Tells why a command failed; the program's exit code."""
-    from objectives.errors import ObjectiveError
-    from ratio_search.errors import BudgetError, LeaseError, NothingToRecommend, RunnerLost, StudyFailed
+    from objectives.errors import AccessError, ObjectiveError, ServiceError
+    from ratio_search.errors import (
+        BudgetError,
+        ConsentError,
+        LeaseError,
+        NothingToRecommend,
+        RunnerLost,
+        StudyFailed,
+    )
 
     print(f"error: {error}", file=sys.stderr, flush=True)
-    failed = isinstance(error, StudyFailed | NothingToRecommend | ObjectiveError | RunnerLost)
-    return 1 if failed else 3 if isinstance(error, BudgetError | LeaseError) else 2
+    failed = isinstance(error, StudyFailed | NothingToRecommend | ObjectiveError | RunnerLost | AccessError)
+    return 1 if failed else 3 if isinstance(error, BudgetError | ConsentError | LeaseError | ServiceError) else 2
 
 
 def print_json(data: Any) -> None:
     """Prints one JSON document."""
     print(json.dumps(data, indent=2, allow_nan=False))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file.
-
-    Raises:
-        StudyError: it cannot be written.
-    """
-    from ratio_search.errors import StudyError
-
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be written ({error.strerror}); choose another file") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,15 +17,8 @@ from ratio_search.cli.app import (
     console_on,
     open_study,
     print_json,
-    write_text,
 )
-
-
-class Format(enum.StrEnum):
-    """What a recipe can be exported as."""
-
-    JSON = "json"
-    YAML = "yaml"
+from ratio_search.formats import Format
 
 
 @app.command()
@@ -80,30 +72,41 @@ def export(
 ) -> None:
     """Print or write the recommended mixture, or another one, with everything needed to believe and reproduce it."""
     from ratio_search import verdict_report
-    from ratio_search.recipe import Recipe, listed
+    from ratio_search.recipe import Recipe
     from ratio_search.selection import Selection, Spread
 
-    selection = Selection.parse(select)
+    selection, writer = Selection.parse(select), format_.load()
     study = open_study(name, runs)
     advices = study.select(selection)
     several = isinstance(selection, Spread)
-    file = study.folder.selected_file(str(selection)) if out is None else out
-    files = [file.with_stem(f"{file.stem}-{i}") for i in range(1, len(advices) + 1)] if several else [file]
-    recipes = [Recipe.of(study, file, advice) for file, advice in zip(files, advices, strict=True)]
-    for recipe, file in zip(recipes, files, strict=True):
-        if out is None:
-            recipe.save(file)  # the command in the recipe names this file
-        else:
-            write_text(file, recipe.text(format_.value))
-    for line in dict.fromkeys(filter(None, map(verdict_report.caveat, recipes))):
+    own = study.folder.selected_file(str(selection))
+    files = _numbered(own if out is None else out, len(advices) if several else None)
+    # What `train` and `mix` take, and the recipe's command names, is a whole recipe.
+    kept = files if writer.WHOLE else _numbered(own, len(advices) if several else None)
+    recipes = [Recipe.of(study, file, advice) for file, advice in zip(kept, advices, strict=True)]
+    for recipe in recipes:
+        writer.check(recipe)
+    text = "" if out is not None or as_json else writer.listed(recipes) if several else writer.write(recipes[0])
+    for recipe, file, whole in zip(recipes, files, kept, strict=True):
+        if out is None or not writer.WHOLE:
+            recipe.save(whole)
+        if out is not None:
+            writer.save(recipe, file)
+    remarks = [line for recipe, whole in zip(recipes, kept, strict=True) for line in writer.remarks(recipe, whole)]
+    for line in dict.fromkeys([*filter(None, map(verdict_report.caveat, recipes)), *remarks]):
         console_on(stderr=True).say(line)
     if as_json:
         print_json([recipe.to_json() for recipe in recipes] if several else recipes[0].to_json())
     elif out is None:
-        print(listed(recipes, format_.value) if several else recipes[0].text(format_.value), end="")
+        print(text, end="")
     else:
         for recipe, file in zip(recipes, files, strict=True):
             print(f"{file}: {recipe.choice}")
+
+
+def _numbered(file: Path, number: int | None) -> list[Path]:
+    """The file, or as many of that name with their numbers; None for the file itself."""
+    return [file] if number is None else [file.with_stem(f"{file.stem}-{i}") for i in range(1, number + 1)]
 
 
 @app.command()

@@ -266,13 +266,13 @@ def maker(spec: StudySpec, kind: RunnerKind, ray_address: str | None) -> MakeFor
     if kind is RunnerKind.PROCESSES:
         from ratio_search.runner.processes import ProcessRunner
 
-        return lambda study, spec, stopping: ProcessRunner(spec.blueprint, slots=spec.search.parallel)
+        return lambda study, spec, stopping: ProcessRunner(spec.blueprint, slots=spec.parallel)
     from ratio_search.runner.cluster import check_joinable
     from ratio_search.runner.on_ray import RayRunner
 
     if ray_address is not None:
         check_joinable(ray_address)
-    return lambda study, spec, stopping: RayRunner(spec.blueprint, slots=spec.search.parallel, address=ray_address)
+    return lambda study, spec, stopping: RayRunner(spec.blueprint, slots=spec.parallel, address=ray_address)
 
 
 def _remote_maker(spec: StudySpec, ray_address: str | None) -> MakeFor:
@@ -289,7 +289,7 @@ def _remote_maker(spec: StudySpec, ray_address: str | None) -> MakeFor:
 
     def make(study: Study, spec: StudySpec, stopping: Callable[[], bool]) -> Runner:
         request = StopRequest(study.folder.stop_file)
-        return RemoteRunner(spec.blueprint, spec.search.parallel, StudyJournal(study), lambda: request.cancels_remote)
+        return RemoteRunner(spec.blueprint, spec.parallel, StudyJournal(study), lambda: request.cancels_remote)
 
     return make
 

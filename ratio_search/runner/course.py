@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from objectives.attempt import Attempt, Event, Failure, FailureKind, write_json
 from objectives.base import Job, Measurement, Progress
-from objectives.errors import NameInUse, RatioSearchError, ResultError, ServiceError
+from objectives.errors import AccessError, NameInUse, RatioSearchError, ResultError, ServiceError
 from objectives.remote import RemoteObjective, StageRequest, StageStatus
 from ratio_search.stages import StageRecord, StageState, latest, spent
 
@@ -70,14 +70,14 @@ class Calls:
         """What the function returns.
 
         Raises:
-            ServiceError, NameInUse: it raised that.
+            AccessError, ServiceError, NameInUse: it raised that.
             _Refused: it raised anything else.
         """
         call = self._pool.submit(function, *arguments)
         self._pending = {other for other in self._pending if not other.done()} | {call}
         try:
             return await asyncio.wrap_future(call)
-        except (ServiceError, NameInUse):
+        except (AccessError, ServiceError, NameInUse):
             raise
         except Exception as error:
             raise _Refused(error) from error
@@ -116,7 +116,10 @@ class Course:
         return self.attempt.job
 
     async def run(self) -> Measurement | Failure:
-        """Has every stage done that is not, and fetches the result; why not, if it comes to neither."""
+        """Has every stage done that is not, and fetches the result; why not, if it comes to neither.
+
+        Where the platform lets nobody do anything, the other attempts stop, too: they would fare no better.
+        """
         try:
             self._check_stop()
             handles = {stage: await self._done(stage) for stage in self.objective.stages(self.job)}
@@ -125,6 +128,9 @@ class Course:
             return await self._stopped()
         except _End as end:
             return end.failure
+        except AccessError as error:
+            self.stopping.set()
+            return Failure.of(error)
 
     async def _done(self, stage: str) -> str:
         """The handle of a stage, once it is done."""
@@ -268,7 +274,7 @@ class Course:
                 kept = self._kept(record, handle=handle, state=StageState.CANCELLED)
                 await self.call(self.objective.cancel, record.stage, handle)
                 return f"cancelled: {what}"
-            except (ServiceError, NameInUse, _Refused) as error:
+            except (AccessError, ServiceError, NameInUse, _Refused) as error:
                 if i == CANCEL_TRIES or not isinstance(error, ServiceError):
                     self._kept(record, handle=kept.handle)
                     return f"could not be cancelled, so that it may still run and cost: {what}: {error}"

@@ -25,6 +25,7 @@ from typing import Any
 
 import yaml
 
+from objectives.errors import AccessError
 from ratio_search.console import PlainConsole
 from ratio_search.driver import drive
 from ratio_search.journal import StudyJournal
@@ -91,6 +92,9 @@ FORKED_WITH = ("alembic.command", "alembic.config", "optuna.storages._rdb.models
 
 MISTAKES = ("late", "silent", "throttle", "broken", "busy")
 
+DENIED = 7
+"""Exit code of a driver whose platform lets it do nothing, until somebody has repaired that."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -103,6 +107,7 @@ class Result:
         wrong: what is not as it must be; empty for a round that is well.
         stages: begun on the platform.
         lost: of these, by the platform.
+        denied: drivers that the platform let do nothing.
         seconds: how long it took.
     """
 
@@ -112,6 +117,7 @@ class Result:
     wrong: list[str]
     stages: int
     lost: int
+    denied: int
     seconds: float
 
 
@@ -178,9 +184,13 @@ class Arena:
         study = Study.open(self.study)
 
         def runner(spec: StudySpec, stopping: Callable[[], bool]) -> RemoteRunner:
-            return RemoteRunner(spec.blueprint, spec.search.parallel, StudyJournal(study))
+            return RemoteRunner(spec.blueprint, spec.parallel, StudyJournal(study))
 
-        code = drive(study, runner, PlainConsole())
+        try:
+            code = drive(study, runner, PlainConsole())
+        except AccessError:
+            sys.stdout.flush()
+            os._exit(DENIED)
         assert code == 0, code
 
     def records(self) -> list[dict[str, Any]]:
@@ -243,23 +253,29 @@ def play(folder: Path, number: int, generator: random.Random, *, calm: Path | No
     arena = Arena(folder)
     kills: list[Kill | None] = [] if calm is None else [*_kills(number, generator), None]
     wrong: list[str] = []
+    led: set[int] = set()
     with PretendServer(folder / "platform", length=2) as server:
         arena.make(server.url)
         if calm is not None:
             _plan_mistakes(server, generator)
-        missed = []
+        missed, denied = [], 0
         for driver in range(MOST_DRIVERS):
-            kill = kills[driver] if driver < len(kills) else None
+            turn = driver - denied  # one that was denied everything did not die: another one goes in its place
+            kill = kills[turn] if turn < len(kills) else None
             plan = Plan(kills=() if kill is None else (kill,), log=arena.log, name=f"driver-{driver}")
-            by_chance = driver < len(kills) and kill is None
+            by_chance = turn < len(kills) and kill is None
             for word, (call, fault) in LEADS_TO.items():
-                if kill is not None and word in kill.point:
+                if kill is not None and word in kill.point and turn not in led:
                     server.fault(call, fault, after=generator.randint(0, 4))
+            led.add(turn)
             code = arena.drive(plan, generator.uniform(0.3, 2.0) if by_chance else None)
+            if code == DENIED:
+                denied += 1
+                continue
             missed += [kill.point for kill in plan.pending()]
             if code not in (0, -signal.SIGKILL):
                 wrong.append(f"driver {driver} ended with {code}: {(folder / f'{plan.name}.txt').read_text()[-2000:]}")
-            if code == 0 and driver >= len(kills) - 1:
+            if code == 0 and turn >= len(kills) - 1:
                 break
         else:
             wrong.append(f"not done after {MOST_DRIVERS} drivers")
@@ -274,6 +290,7 @@ def play(folder: Path, number: int, generator: random.Random, *, calm: Path | No
         wrong=wrong,
         stages=sum(line["event"] == "taken" for line in ledger),
         lost=sum(line.get("state") == "preempted" for line in ledger),
+        denied=denied,
         seconds=time.monotonic() - began,
     )
 
@@ -299,6 +316,8 @@ def _plan_mistakes(server: PretendServer, generator: random.Random) -> None:
         for fault in generator.sample(MISTAKES, 3):
             server.fault(call, fault, after=generator.randint(0, most))
     server.fault("find", generator.choice(MISTAKES))
+    for call, most in generator.sample((("submit", 40), ("poll", 100), ("result", 20), ("find", 1)), 2):
+        server.fault(call, "expired", after=generator.randint(0, most))
 
 
 def main() -> int:
@@ -319,7 +338,8 @@ def main() -> int:
             lines = "".join(f"\n  WRONG: {what}" for what in result.wrong)
             print(
                 f"round {number}: {result.seconds:.1f} s, {result.drivers} drivers, {len(result.points)} kills, "
-                f"{result.stages} stages, {result.lost} lost, missed {result.missed}{lines}",
+                f"{result.stages} stages, {result.lost} lost, denied {result.denied} times, "
+                f"missed {result.missed}{lines}",
                 flush=True,
             )
         if not result.wrong:

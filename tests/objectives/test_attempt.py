@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from objectives.attempt import LOG_TAIL, Attempt, Failure, FailureKind, write_json
 from objectives.base import Context, Estimate, Job, JobKind, Measurement, Progress, Seeds
-from objectives.errors import Cancelled, DataError, DeviceError, ObjectiveError, OptionsError, ResultError
+from objectives.errors import AccessError, Cancelled, DataError, DeviceError, ObjectiveError, OptionsError, ResultError
 from objectives.mixture import Mixture
 
 MEASUREMENT = Measurement(metrics={"a/f1": Estimate(value=0.5, stderr=0.1, rows=4)}, realised=Mixture.uniform("ab"))
@@ -88,6 +88,7 @@ class TestRun:
             (ObjectiveError("diverged", log="loss nan"), FailureKind.OBJECTIVE),
             (ResultError("no such metric", log="all is well"), FailureKind.RESULT),
             (Cancelled("told to"), FailureKind.CANCELLED),
+            (AccessError("no credentials"), FailureKind.ACCESS),
             (DataError("no rows"), FailureKind.OBJECTIVE),
             (OptionsError("no model"), FailureKind.OBJECTIVE),
         ],
@@ -389,6 +390,7 @@ class TestFailure:
             FailureKind.INFRASTRUCTURE,
             FailureKind.CANCELLED,
             FailureKind.UNFETCHED,
+            FailureKind.ACCESS,
         }
 
 

@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from objectives.backends import BACKENDS
 from objectives.data import Row
 from ratio_search.cli import main
 from ratio_search.runner import SerialRunner
 from ratio_search.search import Search
 from ratio_search.spec import StudySpec
 from ratio_search.study import Study
+from tests.services.backend import PlatformBackend
+from tests.services.server import PretendServer
 
 TRAINER = Path(__file__).parents[1] / "trainers" / "ledger.py"
 DOMAINS = {"support": 30, "legal": 20, "manuals": 10}
@@ -41,6 +44,9 @@ class SmallStudy:
     def evaluated(self) -> list[str]:
         """The jobs that the trainer finished, in order, with repeats."""
         return [line.split()[0] for line in self.ledger.read_text().splitlines()] if self.ledger.exists() else []
+
+
+MakeRemote = Callable[..., SmallStudy]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,6 +85,26 @@ def small_study(tmp_path: Path) -> Callable[..., SmallStudy]:
 
     def make(*modes: str, **keys: Any) -> SmallStudy:
         return small_study_in(tmp_path, *modes, **keys)
+
+    return make
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PretendServer]:
+    with PretendServer(tmp_path / "platform") as found:
+        yield found
+
+
+@pytest.fixture
+def remote_study(small_study: Any, server: PretendServer, monkeypatch: pytest.MonkeyPatch) -> MakeRemote:
+    """Makes a study of the pretend platform; keywords replace keys of its file, `settings` add to its objective."""
+    monkeypatch.setitem(BACKENDS, "pretend", f"{PlatformBackend.__module__}:{PlatformBackend.__name__}")
+
+    def make(**keys: Any) -> SmallStudy:
+        objective = {"kind": "pretend", "url": server.url, **keys.pop("settings", {})}
+        keys["search"] = {"trials": 4, "parallel": 2, "sampler": "random", **keys.get("search", {})}
+        small: SmallStudy = small_study(**{"objective": objective, **keys})
+        return small
 
     return make
 

@@ -933,7 +933,7 @@ class TestHelp:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         loaded = set(done.stderr.split())
         assert "typer" in loaded
-        assert not {"ray", "torch", "optuna", "transformers", "sklearn", "numpy", "pydantic", "yaml"} & loaded
+        assert not {"ray", "torch", "optuna", "transformers", "sklearn", "numpy", "pydantic", "yaml", "boto3"} & loaded
         for command in ("check", "launch", "resume", "status", "stop", "runs", "export", "trials", "train"):
             assert f" {command} " in done.stdout
 

@@ -13,6 +13,7 @@ from objectives.base import Job, JobKind
 from objectives.mixture import Mixture
 from ratio_search import Study, StudySpec, report
 from ratio_search.errors import IdentityError, NothingToRecommend, SpecError, StudyError
+from ratio_search.formats import named
 from ratio_search.recipe import Recipe
 from ratio_search.record import JobState
 from tests.ratio_search.trials import study_of, text_of
@@ -202,7 +203,7 @@ class TestHyperparameters:
         assert recipe.hyperparameters == advice.hyperparameters
         for format_ in ("json", "yaml"):
             file = tmp_path / f"recipe.{format_}"
-            file.write_text(recipe.text(format_))
+            named(format_).save(recipe, file)
             assert Recipe.load(file).hyperparameters == recipe.hyperparameters
 
     def test_the_baseline_has_none(self) -> None:

@@ -13,15 +13,20 @@ from typing import Any
 import pytest
 import yaml
 
-from objectives.base import Context, Job, JobKind, Seeds
-from objectives.data import ESTIMATE, Format, Row, read_rows
+from objectives.backends.sagemaker.blend import TrainingFile
+from objectives.backends.sagemaker.percentages import Percentages
+from objectives.base import Context, Job, JobKind
+from objectives.data import ESTIMATE, Corpus, Format, Row, read_rows, usable
 from objectives.data.rows import parse
 from objectives.errors import DataError, OptionsError
 from ratio_search.errors import SpecError
 from ratio_search.mix import Order, manifest_file, mix, shards
-from ratio_search.recipe import Expected, Ingredient, Recipe
+from ratio_search.recipe import Recipe
 from ratio_search.spec import StudySpec
-from ratio_search.yaml_file import read
+from ratio_search.train import train
+from tests.ratio_search.formats.nova_contract import restated
+from tests.ratio_search.recipes import recipe_of as recipe_in
+from tests.services.sagemaker.study import small_nova_study
 
 SHARES = {"support": 0.5, "legal": 0.2, "manuals": 0.3}
 EPOCHS = {"support": 1.0, "legal": 0.6, "manuals": 1.8}
@@ -37,37 +42,6 @@ CHAT = {
 }
 
 
-def recipe_of(small: Any, shares: dict[str, float] = SHARES, epochs: dict[str, float | None] | None = None) -> Recipe:
-    """A recipe as a study would export it that recommends these shares."""
-    passed = EPOCHS if epochs is None else epochs
-    expected = Expected(
-        value=0.5, interval=(0.4, 0.6), gain=0.3, reference=0.2, limit=None, holds=None, measured=None, stderr=None
-    )
-    return Recipe(
-        study="small",
-        identity="0123456789abcdef",
-        created="2026-01-01T00:00:00+00:00",
-        trial="trial-0004",
-        tried=False,
-        basis="by hand",
-        shares=shares,
-        ingredients={
-            name: Ingredient(share=share, rows=None, epochs=passed[name], size=1, sha256=("old",))
-            for name, share in shares.items()
-        },
-        expected={f"{name}/accuracy": expected for name in shares},
-        score={"balanced": 0.3, "feasible": True, "violations": {}, "guards_hold": None},
-        alternatives=(),
-        compared={},
-        study_file=read(small.file),
-        root=str(small.file.parent),
-        seeds=Seeds(data=5, training=6),
-        artefacts={},
-        versions={},
-        command=("ratio-search", "train"),
-    )
-
-
 @pytest.fixture
 def made(small_study: Any) -> Callable[..., Recipe]:
     """Makes the recipe of a small study; keywords replace keys of the study file."""
@@ -81,6 +55,11 @@ def made(small_study: Any) -> Callable[..., Recipe]:
 @pytest.fixture
 def recipe(made: Callable[..., Recipe]) -> Recipe:
     return made()
+
+
+def recipe_of(small: Any, epochs: dict[str, float | None] | None = None) -> Recipe:
+    """A recipe as a small study would export it that recommends `SHARES`."""
+    return recipe_in(small.file, SHARES, EPOCHS if epochs is None else epochs)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -391,3 +370,51 @@ class TestWhatIsRefused:
         spoilt = dataclasses.replace(recipe, study_file=yaml.safe_dump({**document, "serach": {}}))
         with pytest.raises(SpecError, match=r"^the recipe's study file:\nserach: unknown key"):
             mix(spoilt, tmp_path / "mix.jsonl", Order())
+
+
+class TestOfAmazonNova:
+    """The team's own domains alone: the service adds its own data itself."""
+
+    @pytest.fixture
+    def recipe(self, tmp_path: Path) -> Recipe:
+        file = small_nova_study(tmp_path / "nova")
+        return recipe_in(file, {"voc": 0.35, "support": 0.25, "code": 0.1, "reasoning": 0.2, "other": 0.1})
+
+    def test_the_file_is_the_one_that_the_trial_trained_on(self, recipe: Recipe, tmp_path: Path) -> None:
+        for shares in (
+            recipe.shares,
+            {"voc": 0.3, "support": 0.3, "code": 0.1, "reasoning": 0.1, "other": 0.2},
+            {"voc": 0.01, "support": 0.0, "code": 0.99, "reasoning": 0.0, "other": 0.0},
+            {"voc": 0.0, "support": 0.0, "code": 0.0, "reasoning": 0.0, "other": 1.0},
+            {"voc": 0.123456789, "support": 0.876543211, "code": 0.0, "reasoning": 0.0, "other": 0.0},
+        ):
+            found = dataclasses.replace(recipe, shares=shares, hyperparameters={"steps": 10})
+            spec = found.spec
+            corpus = usable(Corpus.open(spec.domains, spec.root, spec.data), spec.backend.capacity(spec.root))
+            percentages = Percentages.of(found.mixture, spec.domains)
+            sent = TrainingFile.make(
+                corpus, percentages, seed=found.seeds.data, rows=320, batch_size=32, folder=tmp_path
+            )
+            done = mix(found, tmp_path / "mix.jsonl", Order(format=Format.CONVERSE))
+            assert done.files[0].sha256 == sent.sha256
+
+    def test_its_rows_are_the_teams_part_of_a_run_or_as_many_as_are_stated(
+        self, recipe: Recipe, tmp_path: Path
+    ) -> None:
+        for order, rows in ((Order(), 384), (Order(steps=10), 192), (Order(rows=100), 100)):
+            done = mix(recipe, tmp_path / "mix.jsonl", order)
+            assert sum(done.tally.rows.values()) == rows
+            assert abs(done.tally.rows["voc"] - rows * 0.35 / 0.6) < 1
+            assert set(done.to_json()["domains"]) == {"voc", "support"}
+
+    def test_a_run_of_it_is_no_run_here(self, recipe: Recipe, tmp_path: Path) -> None:
+        with pytest.raises(SpecError, match=r"run elsewhere \(objective\.kind: sagemaker\), so there is no trainer"):
+            next(train(recipe, tmp_path / "trained"))
+        assert not (tmp_path / "trained").exists()
+
+    def test_a_share_at_its_cap_stays_within_it_however_it_is_rounded(self, recipe: Recipe, tmp_path: Path) -> None:
+        # A run has 640 rows and the domain 160, so that its cap is a quarter; 25.06 % are told as 25.1 %.
+        capped = restated(recipe, {}, data={"max_epochs": 1})
+        shares = {"voc": 0.2506, "support": 0.0, "code": 0.7494, "reasoning": 0.0, "other": 0.0}
+        done = mix(dataclasses.replace(capped, shares=shares), tmp_path / "mix.jsonl", Order())
+        assert done.tally.rows == {"voc": 161, "support": 0}

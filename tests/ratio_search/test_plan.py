@@ -191,6 +191,7 @@ def test_as_plain_data_it_says_everything(small_study: Any) -> None:
     anchors = plan.pop("anchors")
     assert anchors["natural"]["legal"] == pytest.approx(21 / 61)
     assert anchors["current"] == {"support": 0.25, "legal": 0.5, "manuals": 0.25}
+    assert all((of.pop("categories"), of.pop("benchmarks")) == ({}, []) for of in plan["domains"].values())
     shares = {name: domain.pop("share") for name, domain in plan["domains"].items()}
     assert shares["manuals"] == pytest.approx([0, 1 / 3])
     epochs = {name: domain.pop("epochs") for name, domain in plan["domains"].items()}

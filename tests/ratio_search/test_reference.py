@@ -15,7 +15,7 @@ from objectives.scorer import Scorer
 from ratio_search import StudySpec
 from ratio_search.confirmation import Confirmation
 from ratio_search.errors import SpecError
-from ratio_search.recipe import FORMATS
+from ratio_search.formats import named
 from ratio_search.reference import reference
 from ratio_search.verdict import Confirmed, Interval
 from tests.ratio_search.test_mix import recipe_of
@@ -70,9 +70,9 @@ def test_a_recipe_that_was_exported_is_read_confirmed_or_not(tmp_path: Path, sma
         leads=(),
     )
     found = dataclasses.replace(unconfirmed, confirmation=confirmed)
-    for format_ in FORMATS:
-        (tmp_path / "unconfirmed").write_text(unconfirmed.text(format_))
-        (tmp_path / "confirmed").write_text(found.text(format_))
+    for name in ("json", "yaml"):
+        (tmp_path / "unconfirmed").write_text(named(name).write(unconfirmed))
+        (tmp_path / "confirmed").write_text(named(name).write(found))
         assert reference("confirmed", "legal/accuracy", tmp_path) == 0.625
         assert "this recipe of study 'small' was not confirmed" in refusal("unconfirmed", tmp_path, "legal/accuracy")
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from objectives.attempt import FailureKind
-from objectives.backends import BACKENDS
 from objectives.base import JobKind
+from objectives.errors import AccessError
 from ratio_search.confirm import Confirming
 from ratio_search.driver import drive
 from ratio_search.errors import LeaseError, StudyFailed
@@ -30,33 +30,12 @@ from ratio_search.spec import StudySpec
 from ratio_search.stages import StageState
 from ratio_search.status import status
 from ratio_search.study import Study
-from tests.ratio_search.conftest import CONFIRMABLE, Program, SmallStudy
+from tests.ratio_search.conftest import CONFIRMABLE, MakeRemote, Program, SmallStudy
 from tests.ratio_search.test_driver import Recorder
-from tests.services.backend import PlatformBackend
+from tests.services.backend import LOCKED
 from tests.services.server import PretendServer
 
-MakeRemote = Callable[..., SmallStudy]
 DONE, CANCELLED, LOST = StageState.DONE, StageState.CANCELLED, StageState.LOST
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[PretendServer]:
-    with PretendServer(tmp_path / "platform") as found:
-        yield found
-
-
-@pytest.fixture
-def remote_study(small_study: Any, server: PretendServer, monkeypatch: pytest.MonkeyPatch) -> MakeRemote:
-    """Makes a study whose objective is the pretend platform's; keywords replace keys of the study file."""
-    monkeypatch.setitem(BACKENDS, "pretend", f"{PlatformBackend.__module__}:{PlatformBackend.__name__}")
-
-    def make(**keys: Any) -> SmallStudy:
-        objective = {"kind": "pretend", "url": server.url}
-        keys["search"] = {"trials": 4, "parallel": 2, "sampler": "random", **keys.get("search", {})}
-        small: SmallStudy = small_study(**{"objective": objective, **keys})
-        return small
-
-    return make
 
 
 def created(small: SmallStudy) -> Study:
@@ -64,7 +43,7 @@ def created(small: SmallStudy) -> Study:
 
 
 def remotely(study: Study) -> Callable[[StudySpec, Callable[[], bool]], Runner]:
-    return lambda spec, stopping: RemoteRunner(spec.blueprint, spec.search.parallel, StudyJournal(study))
+    return lambda spec, stopping: RemoteRunner(spec.blueprint, spec.parallel, StudyJournal(study))
 
 
 def driven(study: Study, **more: Any) -> str:
@@ -217,6 +196,175 @@ class TestUnfetched:
         assert "what it found cannot be fetched" in program("status", str(small.runs / "small")).out
         assert program("resume", str(small.runs / "small")).code == 0
         once(server, jobs=2)
+
+
+class TestAccess:
+    """A platform that lets the driver do nothing, until somebody has repaired that."""
+
+    @pytest.mark.parametrize(("call", "after"), [("submit", 3), ("submit", 0), ("poll", 9), ("result", 2)])
+    def test_it_ends_leaves_every_job_open_and_a_resume_pays_nothing_twice(
+        self, remote_study: MakeRemote, server: PretendServer, call: str, after: int
+    ) -> None:
+        study = created(remote_study(search={"trials": 8, "parallel": 4}))
+        server.fault(call, *["expired"] * 100, after=after)
+        with pytest.raises(AccessError, match=r"answers 401: expired, as planned; renew the credentials"):
+            driven(study)
+        begun = server.taken().total()
+        assert status(study)["denied"] == study.denied
+        assert "answers 401" in str(study.denied)
+        for record in study.jobs():
+            assert record.state is not JobState.FAILED
+            assert record.failure is None
+        assert study.complete < 8
+
+        with pytest.raises(AccessError):  # nobody has repaired it
+            driven(Study.open(study.folder))
+        assert server.taken().total() == begun or call != "submit"
+        server.repair()
+        again = Study.open(study.folder)
+        driven(again)
+        assert (again.complete, again.done, again.denied) == (8, True, None)
+        assert server.taken().total() > begun
+        once(server, jobs=9)
+
+    def test_it_is_looked_up_first_what_the_refused_call_may_have_begun(
+        self, remote_study: MakeRemote, server: PretendServer
+    ) -> None:
+        study = created(remote_study())
+        server.fault("submit", "silent", after=1)
+        server.fault("find", "expired")
+        with pytest.raises(AccessError):
+            driven(study)
+        driven(Study.open(study.folder))
+        once(server)
+
+    def test_the_baseline_meets_it(self, remote_study: MakeRemote, server: PretendServer, program: Program) -> None:
+        server.fault("submit", "expired")
+        small = remote_study()
+        folder = str(small.runs / "small")
+        done = program("launch", str(small.file), "--runs", str(small.runs), "--parallel", "1")
+        assert done.code == 1
+        assert "error: the platform answers 401: expired, as planned; renew the credentials" in done.err
+        assert f"resume with: ratio-search resume {folder}" in done.out
+        assert server.taken() == {}
+        found = json.loads(program("status", folder, "--json").out)
+        assert found["denied"] == "the platform answers 401: expired, as planned; renew the credentials"
+        assert found["trials"]["failed"] == found["trials"]["complete"] == 0
+        assert "lets nothing be done: the platform answers 401" in program("status", folder).out
+        assert program("resume", folder).code == 0
+        assert json.loads(program("status", folder, "--json").out)["denied"] is None
+        once(server)
+
+    def test_there_is_no_way_in(
+        self, remote_study: MakeRemote, server: PretendServer, program: Program, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        small = remote_study(domains=CONFIRMABLE, search={"trials": 2, "parallel": 2})
+        folder = str(small.runs / "small")
+        monkeypatch.setenv(LOCKED, "no credentials were found: set them")
+        done = program("launch", str(small.file), "--runs", str(small.runs))
+        assert (done.code, done.err) == (1, "error: no credentials were found: set them\n")
+        assert f"resume with: ratio-search resume {folder}" in done.out
+        assert json.loads(program("status", folder, "--json").out)["denied"] == "no credentials were found: set them"
+        monkeypatch.delenv(LOCKED)
+        assert program("resume", folder).code == 0
+
+        before = server.taken().total()
+        server.fault("submit", "expired", after=2)
+        done = program("confirm", folder, "--seeds", "1", "--parallel", "1")
+        assert done.code == 1
+        assert "error: the platform answers 401" in done.err
+        assert f"go on with: ratio-search confirm {folder}" in done.out
+        assert server.taken().total() == before + 2
+        assert program("confirm", folder).code == 0
+        assert set(server.taken().values()) == {1}
+
+    def test_nothing_can_be_cancelled(
+        self, remote_study: MakeRemote, server: PretendServer, program: Program, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        study = created(remote_study(search={"trials": 1, "parallel": 1}))
+        slow(server)
+        interrupted(study, lambda: server.taken("train"))
+        server.fault("cancel", "expired")
+        done = program("stop", str(study.folder.path), "--cancel-remote")
+        assert done.code == 1
+        assert "this may still run on the platform:\n  trial-0000: train " in done.err
+        assert "answers 401" in done.err
+        monkeypatch.setenv(LOCKED, "no credentials were found: set them")
+        done = program("stop", str(study.folder.path), "--cancel-remote")
+        assert done.code == 1
+        assert "so far: no credentials were found: set them" in done.err
+        monkeypatch.delenv(LOCKED)
+        driven(Study.open(study.folder))
+        once(server, jobs=2)
+
+
+class TestMostAtOnce:
+    """A platform runs no more jobs at a time than are stated, whatever is asked."""
+
+    def test_no_more_are_there_at_a_time(
+        self, remote_study: MakeRemote, server: PretendServer, program: Program
+    ) -> None:
+        small = remote_study(settings={"max_concurrent_jobs": 2}, search={"trials": 6, "parallel": 3})
+        told = "2 at a time in place of 5: objective 'pretend' is stated to run no more jobs than that"
+        dry = program("launch", str(small.file), "--parallel", "5", "--dry-run").out
+        assert dry.splitlines()[-1] == f"6 trials, {told}"
+        assert "6 fine-tunes and the untuned baseline, 2 at a time" in dry
+        assert json.loads(program("check", str(small.file), "--json").out)["parallel"] == 2
+        done = program("launch", str(small.file), "--runs", str(small.runs), "--parallel", "5")
+        assert done.code == 0, done.err
+        assert done.out.count(told) == 1
+        assert most_at_once(server) == 2
+        once(server, jobs=7)
+
+    def test_where_fewer_are_asked_for_there_is_nothing_to_say(
+        self, remote_study: MakeRemote, server: PretendServer
+    ) -> None:
+        study = created(remote_study(settings={"max_concurrent_jobs": 2}, search={"trials": 2, "parallel": 1}))
+        assert "at a time" not in driven(study)
+        assert most_at_once(server) == 1
+
+    def test_it_may_be_changed_while_a_study_runs(self, remote_study: MakeRemote) -> None:
+        study = created(remote_study(settings={"max_concurrent_jobs": 2}, search={"trials": 2, "parallel": 4}))
+        assert study.spec.parallel == 2
+        text = study.folder.study_file.read_text()
+        study.folder.study_file.write_text(text.replace("max_concurrent_jobs: 2", "max_concurrent_jobs: 3"))
+        again = Study.open(study.folder)
+        again.check_identity()
+        assert again.spec.parallel == 3
+
+
+def most_at_once(server: PretendServer) -> int:
+    """Most jobs that ran on the platform at a time, by its ledger."""
+    steps = itertools.accumulate({"taken": 1, "ended": -1}.get(line["event"], 0) for line in server.ledger)
+    return max(steps)
+
+
+class TestBaseModel:
+    """A platform may begin with another base model from one day to the next."""
+
+    def test_a_change_is_warned_about_once_and_wherever_results_are_shown(
+        self, remote_study: MakeRemote, server: PretendServer, program: Program
+    ) -> None:
+        small = remote_study(search={"trials": 2, "parallel": 1})
+        folder = str(small.runs / "small")
+        done = program("launch", str(small.file), "--runs", str(small.runs))
+        assert "base model" not in done.out
+        assert json.loads(program("status", folder, "--json").out)["warnings"] == []
+        server.rebase("base/2")
+        done = program("resume", folder, "--trials", "4")
+        warning = (
+            "the base model changed while the study ran, so that results may not be comparable; the first jobs of each "
+            "are reference-0000 with base/1, trial-0002 with base/2; confirm what is recommended, which runs all of it "
+            "again, or launch a new study"
+        )
+        assert done.out.count(f"warning: {warning}") == 1
+        [basis] = [line for line in done.out.splitlines() if line.startswith("chosen as: ")]
+        assert basis.endswith(f"; {warning}")
+        assert json.loads(program("status", folder, "--json").out)["warnings"] == [warning]
+        assert "the base model changed while the study ran" in program("status", folder).out
+        assert json.loads(program("export", folder).out)["basis"].endswith(warning)
+        again = program("resume", folder, "--trials", "5")
+        assert again.out.count(f"warning: {warning}") == 1
 
 
 class TestBudget:

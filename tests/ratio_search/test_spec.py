@@ -235,15 +235,18 @@ class TestWhatIsRefused:
                 "files",
             ),
             ([("current", {})], "current: shares must sum to 1, found 0 (support 0, legal 0, manuals 0)"),
-            ([("objective", {})], "objective.kind: expected one of command, external, hf, replay, found nothing"),
+            (
+                [("objective", {})],
+                "objective.kind: expected one of command, external, hf, replay, sagemaker, found nothing",
+            ),
             (
                 [("objective.kind", ["hf"])],
-                "objective.kind: expected one of command, external, hf, replay, found ['hf']",
+                "objective.kind: expected one of command, external, hf, replay, sagemaker, found ['hf']",
             ),
             (
                 [("objective.kind", "hff")],
                 "objective.kind: unknown kind of objective 'hff'; did you mean 'hf'? known are command, external, hf, "
-                "replay",
+                "replay, sagemaker",
             ),
             ([("objective.step", 3)], "objective.step: unknown key; did you mean 'steps'?"),
             ([("objective.resources.gpu", 1)], "objective.resources.gpu: unknown key; did you mean 'gpus'?"),

@@ -4,9 +4,10 @@
 
 It writes its port to `FOLDER/port`, and whatever it takes, ends or hands out to `FOLDER/ledger.jsonl`, which only
 grows and is on disk before anyone is answered. It goes on from that ledger when it is started again. A stage takes some
-polls, each of which bills tokens; a second job of one name is refused.
+polls, each of which bills tokens; a second job of one name is refused. Training leaves a model and a checkpoint, which
+lie there until `POST /delete`. Stages begin with the base model of the moment, which `POST /base` replaces.
 
-`POST /faults` plans mistakes for a kind of call (`submit`, `find`, `poll`, `cancel`, `result`), made one by one:
+`POST /faults` plans mistakes for a kind of call (`submit`, `find`, `poll`, `cancel`, `result`, `delete`), one by one:
 
     throttle    429                         busy      503
     broken      500                         refuse    400, for good
@@ -15,8 +16,9 @@ polls, each of which bills tokens; a second job of one name is refused.
     preempt     the stage is lost           overrun   the stage ends as stopped, for it took too long
     stop        somebody else stops it      wait      does nothing until `POST /release`
     idle        the stage gets no further
+    expired     401, for as long as the caller's credentials are not renewed
 
-A list may begin with `{"stage": ..., "after": n}` to spare n calls and all other stages.
+A list may begin with `{"stage": ..., "after": n}` to spare n calls and all other stages. `POST /repair` forgets all.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ class Stage:
 
     name: str
     asked: dict[str, Any]
+    base: str = "base/1"
     state: str = "running"
     why: str = ""
     polls: int = 0
@@ -72,6 +75,7 @@ class Platform:
         self.released = threading.Event()
         self.length = length
         self.jobs: dict[str, Stage] = {}
+        self.base = "base/1"
         self.faults: dict[str, list[dict[str, Any]]] = {}
         self._ledger = folder / "ledger.jsonl"
         for line in self._ledger.read_text().splitlines() if self._ledger.exists() else ():
@@ -79,7 +83,7 @@ class Platform:
 
     def _replay(self, line: dict[str, Any]) -> None:
         if line["event"] == "taken":
-            self.jobs[line["name"]] = Stage(name=line["name"], asked=line["asked"])
+            self.jobs[line["name"]] = Stage(name=line["name"], asked=line["asked"], base=line["base"])
         elif line["event"] == "ended":
             job = self.jobs[line["name"]]
             job.state, job.why, job.polls = line["state"], line["why"], line["polls"]
@@ -114,8 +118,8 @@ class Platform:
         if name in self.jobs:
             self.write("refused", name=name)
             return Answer(409, {"error": f"there is a job {name!r} already"})
-        job = self.jobs[name] = Stage(name=name, asked=asked)
-        self.write("taken", name=name, asked=asked)
+        job = self.jobs[name] = Stage(name=name, asked=asked, base=self.base)
+        self.write("taken", name=name, asked=asked, base=self.base)
         return Answer(201, {"handle": job.handle})
 
     def find(self, name: str) -> Answer:
@@ -142,8 +146,16 @@ class Platform:
             return Answer(404, {"error": f"job {name!r} has no result"})
         shares = job.asked["mixture"] or {}
         metrics = {f"{domain}/accuracy": 0.2 + 0.6 * shares.get(domain, 0.0) for domain in job.asked["tested"]}
+        own = sum(shares.get(domain, 0.0) for domain in job.asked["tested"])
+        metrics |= dict.fromkeys(job.asked["benchmarks"], 0.75 - 0.3 * own)
+        trained = self.jobs.get(str(job.asked["model"]).partition(":")[2], job)
+        artefacts = {"base_model": trained.base, **({"model": trained.handle} if trained is not job else {})}
         self.write("fetched", name=name)
-        return Answer(200, {"metrics": metrics})
+        return Answer(200, {"metrics": metrics, "artefacts": artefacts})
+
+    def delete(self, place: str) -> Answer:
+        self.write("deleted", place=place)
+        return Answer(200)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -171,6 +183,15 @@ class Handler(BaseHTTPRequestHandler):
             with platform.lock:
                 platform.faults.setdefault(body.pop("call"), []).append(body)
             self.answer(Answer(200))
+        elif self.path == "/repair":
+            with platform.lock:
+                platform.faults.clear()
+            self.answer(Answer(200))
+        elif self.path == "/base":
+            platform.base = body["base"]
+            self.answer(Answer(200))
+        elif self.path == "/delete":
+            self.make("delete", "", lambda: platform.delete(body["place"]), None)
         elif self.path == "/release":
             platform.released.set()
             self.answer(Answer(200))
@@ -185,7 +206,7 @@ class Handler(BaseHTTPRequestHandler):
         platform = self.platform
         with platform.lock:
             fault = platform.fault(call, stage, job)
-        refusals = {"throttle": 429, "busy": 503, "broken": 500, "refuse": 400, "forbidden": 403}
+        refusals = {"throttle": 429, "busy": 503, "broken": 500, "refuse": 400, "forbidden": 403, "expired": 401}
         if fault in refusals:
             return self.answer(Answer(refusals[fault], {"error": f"{fault}, as planned"}))
         if fault == "wait":

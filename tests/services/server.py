@@ -61,9 +61,22 @@ class PretendServer:
         """Plans mistakes in calls of a kind, once so many were spared."""
         self._post("/faults", {"call": call, "faults": faults, "stage": stage, "after": after})
 
+    def repair(self) -> None:
+        """Forgets all mistakes that are still planned."""
+        self._post("/repair", {})
+
     def release(self) -> None:
         """Lets calls go on that wait for it, now and later."""
         self._post("/release", {})
+
+    def rebase(self, base: str) -> None:
+        """Has stages begin with another base model from now on."""
+        self._post("/base", {"base": base})
+
+    @property
+    def deleted(self) -> list[str]:
+        """What was deleted, in order."""
+        return [line["place"] for line in self.ledger if line["event"] == "deleted"]
 
     @property
     def ledger(self) -> list[dict[str, Any]]:

@@ -31,8 +31,9 @@ FILES = sorted(STUDIES.glob("*.yaml"))
 def test_a_study_file_is_valid_and_its_data_is_there(file: Path) -> None:
     spec = StudySpec.load(file)
     assert spec.name == file.stem
-    spec.backend.check(spec.root)
-    wanted = set() if spec.backend.ELSEWHERE else {domain.name for domain in spec.mixed}
+    if not spec.backend.REMOTE:  # which would ask somebody's account
+        spec.backend.check(spec.root)
+    wanted = set() if spec.backend.ELSEWHERE else {domain.name for domain in spec.domains if domain.train}
     assert set(Manifest.of(spec).train_rows) == wanted
 
 

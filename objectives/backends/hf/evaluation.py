@@ -15,7 +15,7 @@ from objectives.backends.hf.labels import Labels, Question
 from objectives.backends.hf.learner import Batch, Learner
 from objectives.base import Estimate
 from objectives.errors import ObjectiveError
-from objectives.metrics import accuracy, bits_per_byte, loss, macro_f1, micro_f1, perplexity, rate
+from objectives.metrics import bits_per_byte, labelled, loss, perplexity, rate
 
 MAX_LOSS = 300.0
 """Nats per token from which a perplexity is no use: its square, for the standard error, is near a float's end."""
@@ -136,9 +136,7 @@ class Evaluation:
                 "exact_match": rate(scores.exact),
             }
             if test.labels is not None:
-                of_test["accuracy"] = accuracy(test.truth, scores.predicted)
-                of_test["f1"] = macro_f1(test.truth, scores.predicted, rng)
-                of_test["micro_f1"] = micro_f1(test.truth, scores.predicted)
+                of_test |= labelled(test.truth, scores.predicted, rng)
             found |= {f"{test.domain}/{metric}": estimate for metric, estimate in of_test.items()}
         return found
 

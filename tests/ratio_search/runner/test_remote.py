@@ -398,6 +398,43 @@ def test_what_was_done_before_it_could_be_cancelled_is_kept(desk: Desk) -> None:
     assert set(desk.server.taken().values()) == {1}
 
 
+@pytest.mark.parametrize("call", ["submit", "find", "poll", "result"])
+def test_where_nobody_may_do_anything_all_attempts_stop_and_nothing_is_marked(desk: Desk, call: str) -> None:
+    attempts = [desk.attempt(i) for i in range(3)]
+    if call == "find":
+        desk.server.fault("submit", "silent")
+    desk.server.fault(call, "expired", after={"submit": 2, "poll": 5}.get(call, 0))
+    if call != "result":  # the others have a long way to go, unless they are told to stop
+        desk.server.fault("poll", *["idle"] * 100)
+    with desk.runner() as runner:
+        for attempt in attempts:
+            runner.submit(attempt)
+        found = ends(drained(runner))
+    kinds = [event.kind for event in found.values() if isinstance(event, Failure)]
+    assert kinds.count(FailureKind.ACCESS) == 1
+    assert set(kinds) <= {FailureKind.ACCESS, FailureKind.CANCELLED}
+    assert len(kinds) == 3 or call == "result"
+    [message] = [e.message for e in found.values() if isinstance(e, Failure) and e.kind is FailureKind.ACCESS]
+    assert message == "the platform answers 401: expired, as planned; renew the credentials"
+    for attempt in attempts:
+        assert {state for _, _, state in desk.journal.states(attempt.job.id)} <= {StageState.NAMED, SUBMITTED, DONE}
+    assert all(isinstance(event, Measurement) for event in desk.run(*attempts).values())
+    assert set(desk.server.taken().values()) == {1}
+
+
+def test_what_may_not_be_cancelled_is_said_and_stays_as_it_is(desk: Desk) -> None:
+    desk.server.fault("poll", *["idle"] * 100)
+    desk.server.fault("cancel", "expired")
+    with desk.runner(cancelling=True) as runner:
+        runner.submit(desk.attempt())
+        desk.until(runner, lambda: desk.journal.states() == [("train", 1, SUBMITTED)])
+        runner.cancel()
+        [event] = ends(drained(runner)).values()
+    assert isinstance(event, Failure)
+    assert event.message.startswith("could not be cancelled, so that it may still run and cost: train")
+    assert desk.journal.states() == [("train", 1, SUBMITTED)]
+
+
 def test_a_lease_that_is_lost_ends_the_driver_before_anything_is_begun(desk: Desk) -> None:
     desk.journal.leased = False
     with desk.runner() as runner:

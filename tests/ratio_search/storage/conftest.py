@@ -7,9 +7,9 @@ import pytest
 from tests.ratio_search.storage.server import PostgresServer, programs, server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres() -> Iterator[PostgresServer]:
-    """A server of PostgreSQL; skips the test where that is not installed."""
+    """A server of PostgreSQL, while tests of this folder run; skips the test where that is not installed."""
     found = programs()
     if found is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")

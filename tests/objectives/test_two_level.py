@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from objectives.errors import MixtureError
 from objectives.mixture import Mixture
-from ratio_search.space.two_level import TwoLevel
+from objectives.two_level import TwoLevel, fixed_point
 
 SIDES = {"customer": ["a", "b"], "platform": ["x", "y", "z"]}
 
@@ -92,6 +92,13 @@ def test_decimals_are_fixed_point() -> None:
     assert found.rounded(0).percent == {"customer": "7", "platform": "93"}
     assert found.rounded(2).inner_percent["platform"] == {"x": "33.34", "y": "33.33", "z": "33.33"}
     assert found.rounded(3).percent["customer"] == "7.000"
+
+
+@given(st.integers(0, 10**9), st.integers(0, 6))
+def test_a_number_of_units_is_told_without_loss(units: int, decimals: int) -> None:
+    told = fixed_point(units, decimals)
+    assert Decimal(told) == Decimal(units).scaleb(-decimals)
+    assert len(told.partition(".")[2]) == decimals and ("." in told) == bool(decimals)
 
 
 @pytest.mark.parametrize(

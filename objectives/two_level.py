@@ -113,12 +113,14 @@ class RoundedTwoLevel:
     @property
     def percent(self) -> dict[str, str]:
         """The sides' percentages, as fixed-point decimals."""
-        return {name: _fixed(units, self.decimals) for name, units in self.units}
+        return {name: fixed_point(units, self.decimals) for name, units in self.units}
 
     @property
     def inner_percent(self) -> dict[str, dict[str, str]]:
         """The percentages inside each side, as fixed-point decimals."""
-        return {side: {name: _fixed(units, self.decimals) for name, units in inside} for side, inside in self.inner}
+        return {
+            side: {name: fixed_point(units, self.decimals) for name, units in inside} for side, inside in self.inner
+        }
 
     def mixture(self) -> Mixture:
         """The flat mixture that these percentages make, with an exact (`math.fsum`) sum of 1."""
@@ -143,7 +145,12 @@ def _check(names: Sequence[str], sides: Mapping[str, Sequence[str]]) -> None:
         raise MixtureError(f"each domain must be in a side, found none for {', '.join(missing)}")
 
 
-def _fixed(units: int, decimals: int) -> str:
-    """A number of units of 10^-decimals, as a decimal."""
+def fixed_point(units: int, decimals: int) -> str:
+    """Units of 10^-decimals as a decimal: 125 of one decimal as "12.5"; without decimals there is no point.
+
+    Args:
+        units: how many, >= 0.
+        decimals: digits after the point, >= 0.
+    """
     whole, part = divmod(units, 10**decimals)
     return f"{whole}.{part:0{decimals}d}" if decimals else str(whole)
