@@ -14,7 +14,7 @@ quickstart: $(VENV)/installed
 nova-rehearsal: $(VENV)/installed
 	$(BIN)/python -m tests.services.sagemaker.rehearsal
 
-# Most tests wait for processes: two at a time. Files stay together, and in order: the longest one comes first.
+# Most tests wait for processes: two at a time. Files stay together, and in order: the longest one comes early.
 test: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from objectives.backends import Backend
+from objectives.data import Weigh
 from objectives.domain import Domain
 from objectives.errors import MixtureError
 from objectives.mixture import Mixture
@@ -129,6 +130,20 @@ def _check_benchmarks(at: str, section: DomainSection, backend: Backend) -> None
             raise SpecError(f"{at}.benchmarks: objective {backend.kind!r} runs no public benchmarks; remove them")
         if benchmark not in known:
             raise SpecError(f"{at}.benchmarks: {unknown(benchmark, known, 'benchmark that is known here')}")
+
+
+def check_weighed(domains: Sequence[Domain], weigh_by: Weigh) -> None:
+    """Checks that what a share is a share of can be kept where a platform mixes in data of its own.
+
+    Raises:
+        SpecError: it cannot.
+    """
+    theirs = next((domain.name for domain in domains if domain.categories), None)
+    if theirs is not None and weigh_by is not Weigh.ROWS:
+        raise SpecError(
+            f"data.weigh_by: found {weigh_by}, but the platform mixes its own data, as of domain {theirs!r}, by rows; "
+            "expected rows, or no domain with category"
+        )
 
 
 def stated_current(shares: Mapping[str, float] | None, mixed: Sequence[str], what: str) -> Mixture | None:

@@ -21,7 +21,7 @@ from ratio_search.database_url import DatabaseUrl
 from ratio_search.errors import SpaceError, SpecError
 from ratio_search.hyperparameters import Hyperparameter
 from ratio_search.judged import check_balance, check_function, measured_metric, told_metric
-from ratio_search.mixed import stated_current, stated_domains
+from ratio_search.mixed import check_weighed, stated_current, stated_domains
 from ratio_search.sampler.strategy import SamplerKind
 from ratio_search.searched import hyperparameters, longest_run
 from ratio_search.space import Group, SimplexSpace
@@ -114,6 +114,7 @@ class StudySpec:
         backend = _backend(file.objective)
         elsewhere = backend.ELSEWHERE
         domains = stated_domains(file.domains, root, backend)
+        check_weighed(domains, file.data.weigh_by)
         mixed = [domain.name for domain in domains if domain.mixed]
         if len(mixed) < 2:
             found = f"only {mixed[0]!r}" if mixed else "none"

@@ -59,4 +59,4 @@ def test_who_breaks_a_guard_is_worse_than_who_keeps_all() -> None:
 
 def test_seeds_are_listed_with_ranges() -> None:
     assert seeds_of("1,3-5") == [1, 3, 4, 5]
-    assert set(range(101, 106)) < set(SEEDS) and len(SEEDS) >= 25
+    assert len(set(SEEDS)) >= 25

@@ -32,7 +32,9 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BACKENDS, "pretend", f"{PlatformBackend.__module__}:{PlatformBackend.__name__}")
 
 
-def spec(objective: Mapping[str, Any] = OBJECTIVE, metrics: Any = None, **domains: Any) -> StudySpec:
+def spec(
+    objective: Mapping[str, Any] = OBJECTIVE, metrics: Any = None, weigh_by: str = "rows", **domains: Any
+) -> StudySpec:
     """The study of the file above with other domains, or without those that are None."""
     stated = {name: section for name, section in {**DOMAINS, **domains}.items() if section is not None}
     document = {
@@ -40,6 +42,7 @@ def spec(objective: Mapping[str, Any] = OBJECTIVE, metrics: Any = None, **domain
         "domains": stated,
         "objective": dict(objective),
         "metrics": metrics or [{"name": "voc/accuracy"}],
+        "data": {"weigh_by": weigh_by},
     }
     return StudySpec.parse(yaml.safe_dump(document, sort_keys=False), Path("/data"))
 
@@ -60,6 +63,14 @@ class TestCategories:
         assert categories(found) == {"code": {"code": 10.0}, "sums": {"math": 3, "chat": 1}, "other": {"rag": 7.5}}
         assert [domain.name for domain in found.mixed] == ["voc", "code", "sums", "other"]
         assert [(d.lower, d.upper) for d in found.mixed][1] == (0.0, 0.3)
+
+    def test_are_mixed_by_rows(self) -> None:
+        assert refusal(weigh_by="tokens") == (
+            "data.weigh_by: found tokens, but the platform mixes its own data, as of domain 'code', by rows; expected "
+            "rows, or no domain with category"
+        )
+        own = spec(weigh_by="tokens", code={"train": "code.jsonl"}, sums=None, other=None)
+        assert [domain.name for domain in own.mixed] == ["voc", "code"]
 
     def test_may_be_listed(self) -> None:
         assert categories(spec(sums={"category": ["math", "chat"]}))["sums"] == {"math": 2.0, "chat": 0.5}

@@ -66,6 +66,9 @@ def test_a_plan_says_what_is_the_platforms_affair(small: SmallStudy, program: Pr
     assert plan.supplies["general"].shares is None
     assert plan.supplies["legal"].epochs == pytest.approx((0.0, 200 / DOMAINS["legal"]))
     assert plan.rows is None, "how many tokens the platform's rows have is not known"
+    assert any(
+        "how long the platform's own rows are shows when the first fine-tune has ended" in line for line in lines
+    )
 
     done = program("check", str(small.file), "--json")
     assert done.code == 0, done.err
@@ -80,13 +83,6 @@ def test_max_epochs_limit_the_teams_own_data_alone(remote_study: MakeRemote) -> 
     plan = Plan.of(small.spec, (), count=False)
     assert plan.supplies["support"].shares == pytest.approx((0.0, 0.15)), "30 rows of 200"
     assert plan.supplies["other"].shares == (0.0, 1.0), "nobody knows how much there is of it"
-
-
-def test_tokens_may_be_weighed(remote_study: MakeRemote) -> None:
-    small = remote_study(settings=SETTINGS, domains=MIXED, metrics=METRICS, data={"weigh_by": "tokens"})
-    usual, *_ = Plan.of(small.spec, (), count=False).anchors
-    assert usual.name == "usual"
-    assert usual.mixture["support"] + usual.mixture["legal"] == pytest.approx(0.5)
 
 
 def test_it_runs_is_shown_explained_confirmed_and_learned_from(

@@ -30,10 +30,11 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.services.process import QuietHandler, serve
 
 LATE_S = 0.6
 """How long an answer takes that is late; longer than the client waits."""
@@ -158,7 +159,7 @@ class Platform:
         return Answer(200)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     """One call."""
 
     platform: Platform
@@ -233,27 +234,10 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
 
-    def log_message(self, format: str, *arguments: Any) -> None:
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is nothing to speak of."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
-
 
 def main(folder: str, length: str = "3", port: str = "0") -> None:
     Handler.platform = Platform(Path(folder), int(length))
-    server = Server(("127.0.0.1", int(port)), Handler)
-    partial = Path(folder, "port.partial")
-    partial.write_text(str(server.server_address[1]))
-    partial.rename(Path(folder, "port"))
-    server.serve_forever()
+    serve(Path(folder), Handler, int(port))
 
 
 if __name__ == "__main__":

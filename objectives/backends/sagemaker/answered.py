@@ -6,17 +6,14 @@ is found out by order and text.
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Sequence
 
 from objectives.backends.sagemaker.inference import Inference
 from objectives.backends.sagemaker.matching import Matching, Pairs
+from objectives.backends.sagemaker.output import called
 from objectives.backends.sagemaker.questions import Question, Questions, named
 from objectives.errors import ResultError
 from objectives.metrics import Answer
-
-SHOWN = 5
-"""Files of an error that are named."""
 
 
 def answer_files(uris: Iterable[str]) -> list[str]:
@@ -28,14 +25,7 @@ def answer_files(uris: Iterable[str]) -> list[str]:
     Raises:
         ResultError: none does.
     """
-    listed = sorted(uris)
-    found = [uri for uri in listed if fnmatch.fnmatchcase(uri.rpartition("/")[2], "inference_output*.jsonl")]
-    if not found:
-        raise ResultError(
-            f"the evaluation job left no inference_output.jsonl; found {', '.join(listed[:SHOWN]) or 'no file'}; look "
-            "at the job's log in CloudWatch, /aws/sagemaker/TrainingJobs"
-        )
-    return found
+    return called("inference_output*.jsonl", uris)
 
 
 def answered(lines: Iterable[bytes], questions: Questions) -> dict[str, list[Answer]]:

@@ -6,7 +6,6 @@ Its shape, and the names of figures in two spellings, are from the SageMaker dev
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import math
 import re
@@ -14,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from objectives.backends.sagemaker.output import called
 from objectives.base import Estimate
 from objectives.errors import ResultError
 
@@ -54,13 +54,7 @@ def results_file(uris: Iterable[str]) -> str:
     Raises:
         ResultError: none does.
     """
-    listed = sorted(uris)
-    found = [uri for uri in listed if fnmatch.fnmatchcase(uri.rpartition("/")[2], "results_*.json")]
-    if not found:
-        raise ResultError(
-            f"the evaluation job left no results_*.json; found {', '.join(listed[:SHOWN]) or 'no file'}; look at the "
-            " job's log in CloudWatch, /aws/sagemaker/TrainingJobs"
-        )
+    found = called("results_*.json", uris)
     return max(found, key=lambda uri: [int(number) for number in re.findall(r"\d+", uri.rpartition("/")[2])])
 
 

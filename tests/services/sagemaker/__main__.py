@@ -9,19 +9,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from tests.services.process import serve
 from tests.services.sagemaker.account import Account
-from tests.services.sagemaker.protocol import Handler, Server
+from tests.services.sagemaker.protocol import Handler
 from tests.services.sagemaker.shapes import Shapes
 
 
 def main(folder: str, port: str = "0") -> None:
     Handler.shapes = Shapes()
     Handler.account = Account(Path(folder))
-    server = Server(("127.0.0.1", int(port)), Handler)
-    partial = Path(folder, "port.partial")
-    partial.write_text(str(server.server_address[1]))
-    partial.rename(Path(folder, "port"))
-    server.serve_forever()
+    serve(Path(folder), Handler, int(port))
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import sys
 import time
 import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
+from tests.services.process import QuietHandler
 from tests.services.sagemaker import refusal, rules
 from tests.services.sagemaker.account import Account
 from tests.services.sagemaker.faults import ENDS, LATE_S
@@ -28,7 +27,7 @@ QUERY_CODES = {"ExpiredTokenException": "ExpiredToken", "UnrecognizedClientExcep
 QUERY = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
@@ -173,16 +172,3 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("x-amzn-RequestId", str(uuid.uuid4()))
             self.end_headers()
             self.wfile.write(content)
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is nothing to speak of."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
