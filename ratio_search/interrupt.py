@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import signal
+import sys
+import threading
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+AGAIN_S = 0.05
+"""How soon a second signal comes again that fell into a place which lets no exception out."""
 
 
 class Interrupt:
@@ -19,16 +27,21 @@ class Interrupt:
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
+        self._again: threading.Timer | None = None
 
     def __enter__(self) -> Self:
         for number in SIGNALS:
             # Set explicitly: a process started in the background of a script inherits "ignore" for SIGINT.
             self._before[number] = signal.signal(number, self._receive)
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._swallowed
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._again is not None:
+            self._again.cancel()
+        sys.unraisablehook = self._hook
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -43,3 +56,14 @@ class Interrupt:
                 signal.signal(other, signal.SIG_IGN)  # impatience must not interrupt the end itself
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
+
+    def _swallowed(self, error: UnraisableHookArgs) -> None:
+        """Sends the second signal again where a finalizer or a callback of the collector would have kept it."""
+        if error.exc_type is not KeyboardInterrupt:
+            self._hook(error)
+            return
+        signal.signal(signal.SIGINT, self._receive)
+        main = threading.main_thread().ident
+        self._again = threading.Timer(AGAIN_S, signal.pthread_kill, (main, signal.SIGINT))
+        self._again.daemon = True
+        self._again.start()

@@ -61,6 +61,47 @@ def test_the_first_signal_asks_and_the_second_ends_at_once(number: signal.Signal
     assert program.returncode == code
 
 
+KEPT = """
+import time
+from ratio_search.interrupt import Interrupt
+
+class Slow:
+    def __del__(self):
+        print("going", flush=True)
+        time.sleep(60)
+
+with Interrupt() as interrupt:
+    print("ready", flush=True)
+    while interrupt.received is None:
+        time.sleep(0.01)
+    try:
+        Slow()
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("ended at once", flush=True)
+"""
+
+
+def test_a_second_signal_that_a_finalizer_keeps_comes_again() -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", KEPT],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None
+    with program:
+        try:
+            for said in ("ready\n", "going\n"):
+                assert program.stdout.readline() == said
+                program.send_signal(signal.SIGINT)
+            out, err = program.communicate(timeout=30)
+        finally:
+            program.kill()
+    assert (out, err, program.returncode) == ("ended at once\n", "", 0)
+
+
 def test_without_a_signal_there_is_no_exit_code_and_the_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     with Interrupt() as interrupt:
