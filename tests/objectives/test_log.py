@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from objectives.log import LOG_BYTES, LOG_CAP, LOG_LINES, CappedLog, Drain, last_lines
+from objectives.log import CHUNK, LOG_BYTES, LOG_CAP, LOG_LINES, CappedLog, Drain, last_lines
 
 
 @pytest.fixture
@@ -132,9 +132,9 @@ os.write(1, b"\\nthe end\\n")
         code = f"""
 import os, sys, time
 from pathlib import Path
-from objectives.log import CappedLog, Drain
+from objectives.log import CHUNK, CappedLog, Drain
 reading, writing = os.pipe()
-Drain(reading, CappedLog(Path({str(path)!r}), cap=2**16, part=2**14))
+Drain(reading, CappedLog(Path({str(path)!r}), cap=4 * CHUNK, part=CHUNK))
 number = 0
 while True:
     os.write(writing, b"%d\\n" % number)
@@ -152,7 +152,7 @@ while True:
             said = max([said, *map(int, worker.stdout.read().split())])
         assert worker.returncode == -signal.SIGKILL
         assert path.read_bytes().startswith(b"0\n1\n2\n")
-        assert path.stat().st_size <= 2**16
+        assert path.stat().st_size <= 4 * CHUNK
         assert int(path.read_text().splitlines()[-2]) >= said - 20_000
 
 
