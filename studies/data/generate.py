@@ -15,7 +15,7 @@ import random
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -162,6 +162,25 @@ def sources(domain: str) -> Any:
     return tomllib.loads((HERE / "sources" / f"{domain}.toml").read_text(encoding="utf-8"))
 
 
+def lines(candidates: Iterable[Row], size: int, seen: set[str]) -> bytes:
+    """The first rows that say something new, as the content of a file.
+
+    Args:
+        candidates: rows, more than enough.
+        size: how many are wanted.
+        seen: instructions that are taken, by their words; those of these rows are added.
+    """
+    rows: list[Row] = []
+    for candidate in candidates:
+        key = normal(candidate["instruction"])
+        if key not in seen:
+            seen.add(key)
+            rows.append(candidate)
+        if len(rows) == size:
+            break
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
 def files() -> dict[Path, bytes]:
     """Every generated file, as its path from the repository's root and its content.
 
@@ -172,16 +191,8 @@ def files() -> dict[Path, bytes]:
         words = sources(domain)
         seen: set[str] = set()
         for split, sizes in SIZES.items():
-            rows: list[Row] = []
-            for candidate in generate(split, words):
-                key = normal(candidate["instruction"])
-                if key not in seen:
-                    seen.add(key)
-                    rows.append(candidate)
-                if len(rows) == sizes[domain]:
-                    break
             folder = BASE if split == "base" else Path("studies/data") / split
-            result[folder / f"{domain}.jsonl"] = "".join(json.dumps(r) + "\n" for r in rows).encode()
+            result[folder / f"{domain}.jsonl"] = lines(generate(split, words), sizes[domain], seen)
     return result
 
 

@@ -8,7 +8,6 @@ It draws as the other sample data is drawn (`studies/data/generate.py`), with th
 
 from __future__ import annotations
 
-import json
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "data"))
 
-from generate import Draw, normal, sentence  # noqa: E402 - found by the line above
+from generate import Draw, lines, sentence  # noqa: E402 - found by the line above
 
 SIZES = {"train": 1080, "test": 720, "final": 360}
 """Rows per split, 36 leaves in each."""
@@ -51,15 +50,7 @@ def files() -> dict[Path, bytes]:
     result: dict[Path, bytes] = {}
     seen: set[str] = set()
     for split, size in SIZES.items():
-        rows: list[Row] = []
-        for candidate in voc(split, words):
-            key = normal(candidate["instruction"])
-            if key not in seen:
-                seen.add(key)
-                rows.append(candidate)
-            if len(rows) == size:
-                break
-        result[HERE / f"voc-{split}.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        result[HERE / f"voc-{split}.jsonl"] = lines(voc(split, words), size, seen)
     return result
 
 
