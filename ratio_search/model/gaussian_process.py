@@ -13,9 +13,10 @@ from scipy.optimize import minimize
 from scipy.special import ndtri
 from scipy.stats import qmc
 
+from ratio_search.model.kernel import Kernel
 from ratio_search.model.measurements import Array, Measurements
+from ratio_search.model.prior import Prior
 
-ROOT5 = math.sqrt(5)
 JITTER = 1e-8
 """Added to the variance of every measurement, in units of their spread squared, so that repeats can be factorised."""
 
@@ -35,29 +36,7 @@ TRIES, WIDER = 8, 1.2
 distribution would have them."""
 
 _ITERATIONS = 60
-_START_LENGTH, _START_NOISE = 0.3, 0.1
 _STEP, _FLATTEST = 1e-3, 0.25
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prior:
-    """What is believed of a process before anything is measured; inputs are of the order of 1, the output has spread 1.
-
-    Every logarithm has a normal distribution, given as mean and standard deviation.
-
-    Attributes:
-        length: of the length scales' common mean.
-        spread: standard deviation of each length scale round it, in logarithms; None for one length scale for all.
-        signal: of the variance of the curved part.
-        noise: of the variance of a measurement that is run again.
-        slope: of the variance of the linear part's slopes; None for no linear part.
-    """
-
-    length: tuple[float, float] = (0.35, 1.0)
-    spread: float | None = 1.0
-    signal: tuple[float, float] = (0.7, 1.0)
-    noise: tuple[float, float] = (-2.5, 2.0)
-    slope: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +55,12 @@ class Moments:
 
 
 class GaussianProcess:
-    """A quantity as the sum of a constant, perhaps a linear part, and a curved part with a Matern 5/2 kernel.
+    """A quantity as the sum of a constant, a curved part, and perhaps a part that depends on one input alone.
 
     Hyperparameters are the most probable ones given the measurements and the prior (Rasmussen and Williams, Gaussian
     Processes for Machine Learning, 2006, chapter 5), or others that are likely, too (`likely`): a length scale for
     each input, held together by a common mean that is itself unknown, or one for all. The noise that is learned comes
-    on top of the stated variances. The search for them starts from short length scales: started from long ones it can
-    end where all is noise.
+    on top of the stated variances.
 
     A measurement that all others speak against, as that of a fine-tune that diverged, gets a noise of its own where
     that makes the whole more probable by `DOUBT`, one after another (Ament et al., "Robust Gaussian processes via
@@ -99,22 +77,31 @@ class GaussianProcess:
     """
 
     def __init__(
-        self, measured: Measurements, prior: Prior, theta: Array, scale: tuple[float, float], doubt: Array | None = None
+        self,
+        measured: Measurements,
+        prior: Prior,
+        theta: Array,
+        scale: tuple[float, float],
+        doubt: Array | None = None,
+        own: int | None = None,
     ) -> None:
         self._measured = measured
         self._prior = prior
+        self._own = own
         self._scale = mean, spread = scale
         self._centre = measured.x.mean(axis=0)
         self._theta = theta
         self.doubt: Array = np.zeros(len(measured)) if doubt is None else doubt
         self.doubted = self.doubt > 0
-        self.lengths: Array = np.exp(np.broadcast_to(theta[: _lengths(measured.x, prior)], measured.x.shape[1:]))
-        self.noise = float(_noise(theta, prior)) * spread**2
+        self._kernel = Kernel.of(theta, prior, measured.x.shape[1], own)
+        self.lengths: Array = np.broadcast_to(self._kernel.lengths, measured.x.shape[1:])
+        self.noise = self._kernel.noise * spread**2
         self.jitter = JITTER * spread**2
         scaled = measured.scaled(mean, spread)
         self._x = scaled.x
-        kernel = self._kernel(self._x, self._x)
-        kernel[np.diag_indices_from(kernel)] += scaled.variance + self.doubt / spread**2 + _noise(theta, prior) + JITTER
+        kernel = self._kernel.between(self._x, self._x)
+        own_noise = scaled.variance + self.doubt / spread**2
+        _diagonal(kernel)[:] += own_noise + self._kernel.noise + JITTER
         self._root: Array = cholesky(kernel, lower=True, check_finite=False)
         inverse = _inverse(self._root)
         self._weights = inverse @ scaled.y
@@ -124,32 +111,30 @@ class GaussianProcess:
         self.naive: Array = (measured.y - mean) * len(measured) / max(len(measured) - 1, 1)
 
     @classmethod
-    def fit(cls, measured: Measurements, prior: Prior, nearer: Array | None = None) -> Self:
+    def fit(cls, measured: Measurements, prior: Prior, own: int | None = None) -> Self:
         """Fits a process, of very many measurements to the latest and an even part of the others.
 
         Args:
             measured: at least one.
             prior: what is believed beforehand.
-            nearer: by how much each input's length scale is expected to be shorter than the common mean, as a
-                difference of logarithms; None for not at all, (n_inputs,).
+            own: the place of the input that is expected to matter first, and by itself; None where there is none.
         """
-        shift = np.zeros(measured.x.shape[1]) if nearer is None else -nearer
         kept = measured.spread_out(KEEP_AT_MOST)
         everything, measured = len(measured), measured[kept]
-        found, surprise = cls._doubting(measured, np.zeros(len(measured)), prior, shift)
+        found, surprise = cls._doubting(measured, np.zeros(len(measured)), prior, own)
         tentative = found
         for _ in range(len(measured) // 5):
             doubt = tentative._doubted_further()
             further = 0 if doubt is None else np.count_nonzero(doubt) - np.count_nonzero(found.doubt)
             if doubt is None or further > TOGETHER or not _differ(measured.y[doubt == 0]):
                 break
-            tentative, less = cls._doubting(measured, doubt, prior, shift)
+            tentative, less = cls._doubting(measured, doubt, prior, own)
             if surprise - less >= DOUBT * further:
                 found, surprise = tentative, less
         found.doubted = np.isin(np.arange(everything), kept[found.doubt > 0])
         return found
 
-    def likely(self, n: int, nearer: Array | None = None) -> list[GaussianProcess]:
+    def likely(self, n: int) -> list[GaussianProcess]:
         """Processes with hyperparameters that are likely, equally so; for n = 1 this one, with the most probable ones.
 
         Few noisy measurements leave it open what is noise, and the most probable answer alone is far too sure of
@@ -158,19 +143,17 @@ class GaussianProcess:
 
         Args:
             n: how many.
-            nearer: as it was fitted with.
         """
         if n == 1:
             return [self]
-        shift = np.zeros(self._x.shape[1]) if nearer is None else -nearer
-        measured, doubt = self._measured, self.doubt
+        measured, doubt, own = self._measured, self.doubt, self._own
         doubted = dataclasses.replace(measured, variance=measured.variance + doubt)
         scaled = doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*self._scale)
-        thetas = _likely(self._theta, scaled, self._prior, shift, n)
-        return [GaussianProcess(measured, self._prior, theta, self._scale, doubt) for theta in thetas]
+        thetas = _likely(self._theta, scaled, self._prior, own, n)
+        return [GaussianProcess(measured, self._prior, theta, self._scale, doubt, own) for theta in thetas]
 
     @classmethod
-    def _doubting(cls, measured: Measurements, doubt: Array, prior: Prior, shift: Array) -> tuple[Self, float]:
+    def _doubting(cls, measured: Measurements, doubt: Array, prior: Prior, own: int | None) -> tuple[Self, float]:
         """The process that doubts some measurements, and how surprising they are to it, in logarithms."""
         trusted = measured.y[doubt == 0]
         scale = (float(trusted.mean()), float(trusted.std()))
@@ -179,9 +162,9 @@ class GaussianProcess:
             scale = (scale[0], 1.0)
             measured = dataclasses.replace(measured, y=np.full(len(measured), scale[0]))
         doubted = dataclasses.replace(measured, variance=measured.variance + doubt)
-        theta = _most_probable(doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*scale), prior, shift)
-        surprise, _ = _surprise(theta, doubted.scaled(*scale), prior, shift)
-        return cls(measured, prior, theta, scale, doubt), surprise + len(measured) * math.log(scale[1])
+        theta = _most_probable(doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*scale), prior, own)
+        surprise, _ = _surprise(theta, doubted.scaled(*scale), prior, own)
+        return cls(measured, prior, theta, scale, doubt, own), surprise + len(measured) * math.log(scale[1])
 
     def _doubted_further(self) -> Array | None:
         """The doubt with the oddest other measurement; None where none is odder than some of so many would be."""
@@ -200,7 +183,7 @@ class GaussianProcess:
             x: (n, n_inputs).
         """
         mean, spread = self._scale
-        found: Array = self._kernel(x - self._centre, self._x) @ self._weights * spread + mean
+        found: Array = self._kernel.between(x - self._centre, self._x) @ self._weights * spread + mean
         return found
 
     def moments(self, x: Array) -> Moments:
@@ -211,12 +194,9 @@ class GaussianProcess:
         """
         mean, spread = self._scale
         at = x - self._centre
-        cross = self._kernel(self._x, at)
+        cross = self._kernel.between(self._x, at)
         reduced = lower_solved(self._root, cross)
-        own = np.full(len(at), self._signal + 1.0)
-        if self._slope is not None:
-            own += self._slope * np.square(at).sum(axis=1)
-        left = np.maximum(own - np.square(reduced).sum(axis=0), JITTER)
+        left = np.maximum(self._kernel.variance - np.square(reduced).sum(axis=0), JITTER)
         return Moments(mean=cross.T @ self._weights * spread + mean, variance=left * spread**2, reduced=reduced)
 
     def covariance(self, a: tuple[Array, Moments], b: tuple[Array, Moments]) -> Array:
@@ -226,83 +206,44 @@ class GaussianProcess:
             a: points, (n_a, n_inputs), with their moments.
             b: others, (n_b, n_inputs), with theirs.
         """
-        prior = self._kernel(a[0] - self._centre, b[0] - self._centre)
+        prior = self._kernel.between(a[0] - self._centre, b[0] - self._centre)
         found: Array = (prior - a[1].reduced.T @ b[1].reduced) * self._scale[1] ** 2
         return found
 
-    @property
-    def _signal(self) -> float:
-        return math.exp(self._theta[_lengths(self._x, self._prior)])
 
-    @property
-    def _slope(self) -> float | None:
-        return None if self._prior.slope is None else math.exp(self._theta[-1])
-
-    def _kernel(self, a: Array, b: Array) -> Array:
-        scales = ROOT5 / self.lengths
-        root = np.sqrt(_squares(a * scales, b * scales))
-        found: Array = root * root
-        found /= 3
-        found += root
-        found += 1
-        np.negative(root, out=root)
-        found *= np.exp(root, out=root)
-        found *= self._signal
-        found += 1.0
-        if self._slope is not None:
-            found += self._slope * (a @ b.T)
-        return found
-
-
-def _most_probable(scaled: Measurements, prior: Prior, shift: Array) -> Array:
-    """The logarithms of lengths, signal, noise and slope, in this order.
-
-    Args:
-        scaled: round a mean of 0, with a spread of 1.
-        prior: what is believed beforehand.
-        shift: what is expected of each length scale beside the common mean, (n_inputs,).
-    """
-    q = _lengths(scaled.x, prior)
-    start = [*[math.log(_START_LENGTH)] * q, 0.0, math.log(_START_NOISE)]
-    if prior.slope is not None:
-        start.append(prior.slope[0])
+def _most_probable(scaled: Measurements, prior: Prior, own: int | None) -> Array:
+    """The hyperparameters of measurements that lie round a mean of 0, with a spread of 1."""
+    inputs = scaled.x.shape[1]
     found = minimize(
         _surprise,
-        np.array(start),
-        args=(scaled, prior, shift),
+        prior.start(inputs, own),
+        args=(scaled, prior, own),
         jac=True,
         method="L-BFGS-B",
-        bounds=_bounds(q, prior),
+        bounds=prior.bounds(inputs, own),
         options={"maxiter": _ITERATIONS, "maxcor": 20},
     )
     theta: Array = found.x
     return theta
 
 
-def _bounds(q: int, prior: Prior) -> list[tuple[float, float]]:
-    """The lowest and the highest value of each hyperparameter, of which q are lengths."""
-    return [*[(-3.5, 5.0)] * q, (-6.0, 4.0), (-14.0, 3.0), *([(-10.0, 4.0)] if prior.slope is not None else [])]
-
-
-def _likely(peak: Array, scaled: Measurements, prior: Prior, shift: Array, n: int) -> Array:
+def _likely(peak: Array, scaled: Measurements, prior: Prior, own: int | None, n: int) -> Array:
     """Draws of the hyperparameters, (n, n_hyperparameters), round the most probable ones; see `likely`."""
     even = qmc.Sobol(len(peak), rng=0).random(2 ** math.ceil(math.log2(TRIES * n)))
     normal = ndtri(np.clip(even, 1e-6, 1 - 1e-6))
-    tries = peak + WIDER * normal @ _deviations(peak, scaled, prior, shift).T
-    tries = np.clip(tries, *np.array(_bounds(_lengths(scaled.x, prior), prior)).T)
-    surprises = np.array([_surprise(theta, scaled, prior, shift)[0] for theta in tries])
+    tries = peak + WIDER * normal @ _deviations(peak, scaled, prior, own).T
+    tries = np.clip(tries, *np.array(prior.bounds(scaled.x.shape[1], own)).T)
+    surprises = np.array([_surprise(theta, scaled, prior, own)[0] for theta in tries])
     weights = np.exp(surprises.min() - surprises + 0.5 * np.square(normal).sum(axis=1))
     reached = np.cumsum(weights / weights.sum())
     chosen: Array = tries[np.minimum(np.searchsorted(reached, (np.arange(n) + 0.5) / n), len(tries) - 1)]
     return chosen
 
 
-def _deviations(peak: Array, scaled: Measurements, prior: Prior, shift: Array) -> Array:
+def _deviations(peak: Array, scaled: Measurements, prior: Prior, own: int | None) -> Array:
     """A root of the hyperparameters' covariances, by the curvature of the surprise at its lowest."""
     moved = np.eye(len(peak)) * _STEP
-    slopes = [
-        _surprise(peak + by, scaled, prior, shift)[1] - _surprise(peak - by, scaled, prior, shift)[1] for by in moved
-    ]
+    slopes = [_surprise(peak + by, scaled, prior, own)[1] - _surprise(peak - by, scaled, prior, own)[1] for by in moved]
     curvature = np.array(slopes) / (2 * _STEP)
     values, directions = np.linalg.eigh((curvature + curvature.T) / 2)
     # At the bounds the surprise may not be at its lowest, and bend the other way.
@@ -310,75 +251,19 @@ def _deviations(peak: Array, scaled: Measurements, prior: Prior, shift: Array) -
     return found
 
 
-def _surprise(theta: Array, seen: Measurements, prior: Prior, shift: Array) -> tuple[float, Array]:
+def _surprise(theta: Array, seen: Measurements, prior: Prior, own: int | None) -> tuple[float, Array]:
     """The negative logarithm of the posterior density of hyperparameters, up to a constant, and its gradient."""
-    x, q = seen.x, _lengths(seen.x, prior)
-    signal, noise = math.exp(theta[q]), float(_noise(theta, prior))
-    scaled = x * np.exp(-theta[:q])
-    squares = _squares(scaled, scaled)
-    root = ROOT5 * np.sqrt(squares)
-    decay = signal * np.exp(-root)
-    curved = (1 + root + 5 / 3 * squares) * decay
-    kernel = curved + 1.0
-    if prior.slope is not None:
-        linear = math.exp(theta[-1]) * (x @ x.T)
-        kernel += linear
-    kernel[np.diag_indices_from(kernel)] += seen.variance + noise + JITTER
+    inputs = seen.x.shape[1]
+    alike = Kernel.of(theta, prior, inputs, own)
+    kernel, slopes = alike.with_slopes(seen.x)
+    _diagonal(kernel)[:] += seen.variance + alike.noise + JITTER
     factor = cholesky(kernel, lower=True, check_finite=False)
     inverse = _inverse(factor)
     weights = inverse @ seen.y
     value = 0.5 * float(seen.y @ weights) + float(np.log(factor.diagonal()).sum())
     pull = 0.5 * (inverse - np.outer(weights, weights))
-    gradient = np.zeros_like(theta)
-    # The kernel moves with the logarithm of a length by 5/3 (1 + root) decay times the squared scaled difference;
-    # summed over pairs that takes two products instead of a matrix for each input.
-    moved = pull * (5 / 3 * (1 + root) * decay)
-    by_input = 2 * (moved.sum(axis=1) @ np.square(scaled) - (scaled * (moved @ scaled)).sum(axis=0))
-    gradient[:q] = by_input if prior.spread is not None else by_input.sum()
-    gradient[q] = float((pull * curved).sum())
-    gradient[q + 1] = float(pull.trace()) * noise
-    if prior.slope is not None:
-        gradient[-1] = float((pull * linear).sum())
-    return value + _add_prior(theta, prior, shift[:q], gradient), gradient
-
-
-def _add_prior(theta: Array, prior: Prior, shift: Array, gradient: Array) -> float:
-    """The prior's part of the surprise; its gradient is added to the given one."""
-    value, q = 0.0, len(shift)
-    mean, sd = prior.length
-    if prior.spread is None:
-        value += 0.5 * ((theta[0] - mean) / sd) ** 2
-        gradient[0] += (theta[0] - mean) / sd**2
-    else:
-        # The common mean at its own most probable value, where the surprise does not move with it.
-        precise, loose = 1 / prior.spread**2, 1 / sd**2
-        centred = theta[:q] - shift
-        common = (centred.sum() * precise + mean * loose) / (q * precise + loose)
-        apart = centred - common
-        value += 0.5 * precise * float(apart @ apart) + 0.5 * loose * (common - mean) ** 2
-        gradient[:q] += precise * apart
-    rest = [prior.signal, prior.noise, *([prior.slope] if prior.slope is not None else [])]
-    for i, (centre, width) in enumerate(rest, start=q):
-        value += 0.5 * ((theta[i] - centre) / width) ** 2
-        gradient[i] += (theta[i] - centre) / width**2
-    return float(value)
-
-
-def _lengths(x: Array, prior: Prior) -> int:
-    return 1 if prior.spread is None else x.shape[1]
-
-
-def _noise(theta: Array, prior: Prior) -> float:
-    place = -1 if prior.slope is None else -2
-    return math.exp(theta[place])
-
-
-def _squares(a: Array, b: Array) -> Array:
-    found: Array = a @ (-2 * b.T)
-    found += np.square(a).sum(axis=1)[:, None]
-    found += np.square(b).sum(axis=1)
-    np.maximum(found, 0, out=found)
-    return found
+    believed, gradient = prior.surprise(theta, inputs, own)
+    return value + believed, gradient + slopes.along(pull, alike.noise, prior.lengths(inputs))
 
 
 def lower_solved(root: Array, right: Array) -> Array:
@@ -393,9 +278,16 @@ def _inverse(root: Array) -> Array:
     """The inverse of a matrix whose lower Cholesky factor is given."""
     half, info = lapack.dpotri(root, lower=1)
     assert info == 0, info
-    lower = np.tril(half)
-    found: Array = lower + np.tril(half, -1).T
+    # The upper half of the root is 0, and stays so.
+    found: Array = half + half.T
+    _diagonal(found)[:] /= 2
     return found
+
+
+def _diagonal(square: Array) -> Array:
+    """The diagonal of a square matrix, to be written to."""
+    diagonal: Array = np.einsum("ii->i", square)
+    return diagonal
 
 
 def _differ(y: Array) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -13,8 +13,9 @@ from scipy.linalg import cholesky
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from ratio_search.model.gaussian_process import GaussianProcess, Moments, Prior, lower_solved
+from ratio_search.model.gaussian_process import GaussianProcess, Moments, lower_solved
 from ratio_search.model.measurements import Array, Measurements
+from ratio_search.model.prior import Prior
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,18 +42,11 @@ class Expert:
         return np.hstack([np.clip(x[:, :domains], 0, None) ** self.power, x[:, domains:]])
 
 
-EXPERTS = (Expert(power=0.5, prior=Prior()), Expert(power=0.25, prior=Prior(spread=0.8)))
+EXPERTS = (Expert(power=0.5, prior=Prior()), Expert(power=0.25, prior=Prior(spread=0.72)))
 """Each metric has one process by each of them, which count alike."""
 
 WAYS, EFFORT = 4, 160
 """Likely hyperparameters by which an expert sees a metric, at most, and that number times the trials."""
-
-OWN = 1.2
-"""By how much a metric's length scale for its own domain is expected to be shorter than for others, in logarithms.
-
-What a domain is judged by depends on its own share first. At 10 trials that saves a fifth of the variance that is left
-to explain, and at 40 nothing.
-"""
 
 AS_LITTLE, COMPANY = 0.01, 2
 """A measurement may be doubted if so many others have no more of the metric's own domain, by this share."""
@@ -78,27 +72,46 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Team:
-    """The experts with their processes.
+class View:
+    """What an expert makes of all metrics.
+
+    Few trials leave hyperparameters open. The most probable ones predict best, and are far too sure of themselves; a
+    few likely ones know how unsure that is, and their mean is led astray by each of them. So this view's mean is that
+    of the former, and the latter say how far from it things may be.
 
     Attributes:
-        experts: that count alike.
+        expert: how it looks at a metric.
         domains: how many of the inputs are shares.
-        processes: of each expert, one for each metric.
+        peaks: the processes with the most probable hyperparameters, one for each metric.
+        ways: of several likely sets of hyperparameters each, which count alike, likewise.
     """
 
-    experts: tuple[Expert, ...]
+    expert: Expert
     domains: int
-    processes: tuple[tuple[GaussianProcess, ...], ...]
+    peaks: tuple[GaussianProcess, ...]
+    ways: tuple[tuple[GaussianProcess, ...], ...]
 
-    def see(self, x: Array) -> list[tuple[tuple[GaussianProcess, ...], Array]]:
-        """The processes of each expert, with points as they see them.
+    @classmethod
+    def of(cls, expert: Expert, domains: int, peaks: Sequence[GaussianProcess], ways: int) -> Self:
+        """The view of an expert whose processes are fitted, with so many likely sets of hyperparameters."""
+        likely = tuple(zip(*(peak.likely(ways) for peak in peaks), strict=True))
+        return cls(expert=expert, domains=domains, peaks=tuple(peaks), ways=likely)
+
+    def see(self, x: Array) -> Array:
+        """Points as the processes see them, (n, n_inputs)."""
+        return self.expert.see(x, self.domains)
+
+    def moments(self, seen: Array) -> list[list[Moments]]:
+        """The moments at points, for each way and metric, their means moved to lie round that of the peaks.
 
         Args:
-            x: (n, n_inputs).
+            seen: points as the processes see them, (n, n_inputs).
         """
-        seen = [expert.see(x, self.domains) for expert in self.experts]
-        return list(zip(self.processes, seen, strict=True))
+        found = [[process.moments(seen) for process in way] for way in self.ways]
+        if len(self.ways) == 1:
+            return found
+        away = [peak.mean(seen) - np.mean([way[k].mean for way in found], axis=0) for k, peak in enumerate(self.peaks)]
+        return [[replace(m, mean=m.mean + by) for m, by in zip(way, away, strict=True)] for way in found]
 
 
 class Surrogate:
@@ -114,14 +127,12 @@ class Surrogate:
         noise: for each metric, what a repeat varies by beyond its standard error, a standard deviation, (n_metrics,).
     """
 
-    def __init__(self, team: Team, doubted: NDArray[np.bool_]) -> None:
-        self._team = team
+    def __init__(self, views: Sequence[View], doubted: NDArray[np.bool_]) -> None:
+        self._views = tuple(views)
         self.doubted = doubted
-        processes = team.processes
-        self.explained = tuple(_explained(of_metric) for of_metric in zip(*processes, strict=True))
-        self.noise = tuple(
-            math.sqrt(sum(p.noise for p in of_metric) / len(of_metric)) for of_metric in zip(*processes, strict=True)
-        )
+        self.explained = tuple(_explained(peaks) for peaks in zip(*(view.peaks for view in views), strict=True))
+        of_metrics = zip(*(way for view in views for way in view.ways), strict=True)
+        self.noise = tuple(math.sqrt(sum(p.noise for p in found) / len(found)) for found in of_metrics)
 
     @classmethod
     def fit(
@@ -138,26 +149,18 @@ class Surrogate:
         """
         own = own or [None] * gains.shape[1]
         ways = min(max(EFFORT // len(x), 1), WAYS)
-        processes: list[tuple[GaussianProcess, ...]] = []
-        doubted = np.zeros((len(EXPERTS), *gains.shape), dtype=bool)
+        doubted, views = np.zeros((len(EXPERTS), *gains.shape), dtype=bool), []
         for expert, wrong in zip(EXPERTS, doubted, strict=True):
-            seen, of_metrics = expert.see(x, domains), []
+            seen, peaks = expert.see(x, domains), []
             for k, known in enumerate(np.isfinite(gains).T):
                 measured = Measurements(
                     x=seen, y=gains[:, k], variance=variances[:, k], doubtful=_accompanied(own[k], x)
                 )[known]
-                nearer = _nearer(own[k], x.shape[1])
-                process = GaussianProcess.fit(measured, expert.prior, nearer)
-                wrong[known, k] = process.doubted
-                of_metrics.append(process.likely(ways, nearer))
-            processes += zip(*of_metrics, strict=True)
-        team = Team(
-            experts=tuple(expert for expert in EXPERTS for _ in range(ways)),
-            domains=domains,
-            processes=tuple(processes),
-        )
+                peaks.append(GaussianProcess.fit(measured, expert.prior, own[k]))
+                wrong[known, k] = peaks[-1].doubted
+            views.append(View.of(expert, domains, peaks, ways))
         by_all: NDArray[np.bool_] = np.all(doubted, axis=0).any(axis=1)
-        return cls(team, by_all)
+        return cls(views, by_all)
 
     def forecast(self, x: Array) -> Forecast:
         """Expected gains at points and their uncertainty, that about which expert is right included.
@@ -165,9 +168,9 @@ class Surrogate:
         Args:
             x: (n, n_inputs).
         """
-        moments = [[process.moments(seen) for process in of] for of, seen in self._team.see(x)]
-        means = np.stack([np.stack([m.mean for m in expert], axis=1) for expert in moments])
-        variances = np.stack([np.stack([m.variance for m in expert], axis=1) for expert in moments])
+        moments = [way for view in self._views for way in view.moments(view.see(x))]
+        means = np.stack([np.stack([m.mean for m in way], axis=1) for way in moments])
+        variances = np.stack([np.stack([m.variance for m in way], axis=1) for way in moments])
         return Forecast(mean=means.mean(axis=0), sd=np.sqrt(variances.mean(axis=0) + means.var(axis=0)))
 
     def draws(self, base: Array, n: int, rng: np.random.Generator) -> Draws:
@@ -178,7 +181,7 @@ class Surrogate:
             n: draws, an even number.
             rng: where they come from.
         """
-        return Draws(self._team, base, _normal(n, len(base) + 1, len(self.explained), rng))
+        return Draws(self._views, base, _normal(n, len(base) + 1, len(self.explained), rng))
 
 
 class Draws:
@@ -188,21 +191,19 @@ class Draws:
         base: the gains of each draw at the base points, (n_metrics, n_base, n_draws).
     """
 
-    def __init__(self, team: Team, base: Array, normal: Array) -> None:
+    def __init__(self, views: Sequence[View], base: Array, normal: Array) -> None:
         """Draws at the base points.
 
         Args:
-            team: what to draw from; each expert has its part of the draws.
+            views: what to draw from; each way of each has its part of the draws.
             base: (n_base, n_inputs).
             normal: standard normal numbers, (n_metrics, n_base + 1, n_draws).
         """
-        self._team = team
-        self._normal = np.array_split(normal, len(team.experts), axis=2)
-        self._known = [
-            [_Known.of(process, seen, z[k, :-1]) for k, process in enumerate(processes)]
-            for (processes, seen), z in zip(team.see(base), self._normal, strict=True)
-        ]
-        self.base: Array = np.concatenate([np.stack([known.values for known in of]) for of in self._known], axis=2)
+        parts = iter(np.array_split(normal, sum(len(view.ways) for view in views), axis=2))
+        self._views = [(view, [next(parts) for _ in view.ways]) for view in views]
+        self._known = [_known(view, view.see(base), own) for view, own in self._views]
+        ways = [way for known in self._known for way in known]
+        self.base: Array = np.concatenate([np.stack([known.values for known in way]) for way in ways], axis=2)
 
     def at(self, x: Array) -> Array:
         """Gains of each draw at further points, each of them alone beside the base, (n_metrics, n, n_draws).
@@ -210,11 +211,13 @@ class Draws:
         Args:
             x: (n, n_inputs).
         """
-        parts = []
-        for (processes, seen), known, z in zip(self._team.see(x), self._known, self._normal, strict=True):
-            of_metrics = zip(processes, known, z, strict=True)
-            parts.append(np.stack([own.further(process, seen, normal[-1]) for process, own, normal in of_metrics]))
-        return np.concatenate(parts, axis=2)
+        found = []
+        for (view, parts), known in zip(self._views, self._known, strict=True):
+            seen = view.see(x)
+            for way, there, normal in zip(known, view.moments(seen), parts, strict=True):
+                of_metrics = zip(way, there, normal, strict=True)
+                found.append(np.stack([own.further(seen, moments, z[-1]) for own, moments, z in of_metrics]))
+        return np.concatenate(found, axis=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +225,7 @@ class _Known:
     """Draws of one process at the base points.
 
     Attributes:
+        process: what is drawn from.
         base: as the process sees them, (n_base, n_inputs).
         moments: of the base points.
         root: Cholesky factor of their covariances, (n_base, n_base).
@@ -229,6 +233,7 @@ class _Known:
         values: the draws, (n_base, n_draws).
     """
 
+    process: GaussianProcess
     base: Array
     moments: Moments
     root: Array
@@ -236,32 +241,31 @@ class _Known:
     values: Array
 
     @classmethod
-    def of(cls, process: GaussianProcess, base: Array, normal: Array) -> Self:
-        moments = process.moments(base)
-        if not len(base):
-            return cls(base=base, moments=moments, root=np.empty((0, 0)), apart=normal, values=normal)
-        covariance = process.covariance((base, moments), (base, moments))
-        covariance[np.diag_indices_from(covariance)] += process.jitter
-        root: Array = cholesky(covariance, lower=True, check_finite=False)
+    def of(cls, process: GaussianProcess, base: Array, moments: Moments, normal: Array) -> Self:
+        root = np.empty((0, 0))
+        if len(base):
+            covariance = process.covariance((base, moments), (base, moments))
+            covariance[np.diag_indices_from(covariance)] += process.jitter
+            root = cholesky(covariance, lower=True, check_finite=False)
         values = moments.mean[:, None] + root @ normal
-        return cls(base=base, moments=moments, root=root, apart=normal, values=values)
+        return cls(process=process, base=base, moments=moments, root=root, apart=normal, values=values)
 
-    def further(self, process: GaussianProcess, x: Array, normal: Array) -> Array:
-        """Draws at further points given those at the base, (n, n_draws)."""
-        there = process.moments(x)
+    def further(self, x: Array, there: Moments, normal: Array) -> Array:
+        """Draws at further points, of which the moments are given, given those at the base, (n, n_draws)."""
         if not len(self.base):
             return there.mean[:, None] + np.sqrt(there.variance)[:, None] * normal
-        half = lower_solved(self.root, process.covariance((self.base, self.moments), (x, there)))
+        half = lower_solved(self.root, self.process.covariance((self.base, self.moments), (x, there)))
         left = np.sqrt(np.maximum(there.variance - np.square(half).sum(axis=0), 0))
         found: Array = there.mean[:, None] + half.T @ self.apart + left[:, None] * normal
         return found
 
 
-def _nearer(own: int | None, inputs: int) -> Array:
-    """What `OWN` says of each input."""
-    found = np.zeros(inputs)
-    if own is not None:
-        found[own] = OWN
+def _known(view: View, base: Array, parts: Sequence[Array]) -> list[list[_Known]]:
+    """The draws of each way of a view for each metric at base points, (n_base, n_inputs), as the view sees them."""
+    found = []
+    for way, moments, normal in zip(view.ways, view.moments(base), parts, strict=True):
+        of_metrics = zip(way, moments, normal, strict=True)
+        found.append([_Known.of(process, base, there, z[:-1]) for process, there, z in of_metrics])
     return found
 
 

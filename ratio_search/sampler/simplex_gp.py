@@ -46,7 +46,7 @@ CLIMBS, ROUNDS, TRANSFERS = 2, 8, 400
 BEST_ROUNDS = 10
 """Steps towards what will be recommended, from the best of the pool: more of them follow the model's errors."""
 
-EFFORT = 300_000
+EFFORT = 200_000
 """Measurements that all points of a step are compared with: there are fewer transfers where there are more of these."""
 
 AVOIDED = 0.02

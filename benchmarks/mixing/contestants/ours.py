@@ -146,7 +146,7 @@ def _model(*views: tuple[float, dict[str, Any]]) -> Maker:
     """Ours with other processes for each metric."""
 
     def make(setting: Setting) -> OurStudy:
-        from ratio_search.model.gaussian_process import Prior
+        from ratio_search.model.prior import Prior
         from ratio_search.model.surrogate import Expert
 
         return Altered(setting, EXPERTS=tuple(Expert(power=power, prior=Prior(**prior)) for power, prior in views))
@@ -165,10 +165,9 @@ VARIANTS: dict[str, Maker] = {
     "square-roots": _model(_view(0.5)),
     "raw-shares": _model(_view(1.0)),
     "isotropic": _model(_view(0.5, spread=None)),
-    "isotropic-too": _model(_view(0.5), _view(0.25, spread=0.8), _view(0.5, spread=None)),
-    "linear-too": _model(_view(0.5, slope=(0.0, 1.5)), _view(0.25, spread=0.8, slope=(0.0, 1.5))),
+    "isotropic-too": _model(_view(0.5), _view(0.25, spread=0.72), _view(0.5, spread=None)),
     "independent-errors": lambda setting: Altered(setting, COMMON=0.0),
-    "no-own-domain": lambda setting: Altered(setting, OWN=0.0),
+    "one-way": lambda setting: Altered(setting, WAYS=1),
 }
 """Ablations of our method: `ours:<name>` is made by what stands here under <name>.
 

@@ -8,16 +8,13 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from ratio_search.model.gaussian_process import FIT_AT_MOST, JITTER, GaussianProcess, Prior, _surprise
+from ratio_search.model.gaussian_process import FIT_AT_MOST, JITTER, GaussianProcess, _surprise
 from ratio_search.model.measurements import Array, Measurements
+from ratio_search.model.prior import Prior
 
 SEEDS = st.integers(0, 2**32 - 1)
-PRIORS = [Prior(), Prior(spread=None), Prior(slope=(-1.0, 1.0)), Prior(spread=None, slope=(0.0, 1.0))]
-
-
-def length_of(prior: Prior, inputs: int) -> int:
-    """How many hyperparameters a process has."""
-    return (1 if prior.spread is None else inputs) + 2 + (prior.slope is not None)
+PRIORS = [Prior(), Prior(spread=None)]
+OWN = [None, 1]
 
 
 def smooth(x: Array) -> Array:
@@ -30,16 +27,16 @@ def explained(process: GaussianProcess) -> float:
 
 
 @pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("own", OWN)
 @settings(max_examples=10, deadline=None)
 @given(SEEDS)
-def test_the_gradient_is_that_of_the_surprise(prior: Prior, seed: int) -> None:
+def test_the_gradient_is_that_of_the_surprise(prior: Prior, own: int | None, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x, y, variance = rng.random((8, 3)), rng.standard_normal(8), rng.choice([0.0, 0.1, 1.0], 8)
-    theta = rng.uniform(-1.5, 1.5, length_of(prior, 3))
-    shift = np.linspace(-1, 1, x.shape[1])
+    theta = rng.uniform(-1.5, 1.5, len(prior.start(3, own)))
     seen = Measurements.of(x, y, variance)
-    _, gradient = _surprise(theta, seen, prior, shift)
-    numeric = approx_fprime(theta, lambda at: _surprise(at, seen, prior, shift)[0], 1e-6)
+    _, gradient = _surprise(theta, seen, prior, own)
+    numeric = approx_fprime(theta, lambda at: _surprise(at, seen, prior, own)[0], 1e-6)
     assert gradient == pytest.approx(numeric, rel=1e-3, abs=1e-3)
 
 
@@ -66,23 +63,33 @@ class TestPosterior:
         assert process.lengths == pytest.approx(lengths)
         assert process.noise == pytest.approx(noise * spread**2)
 
-    def test_the_linear_part_goes_on_outside(self) -> None:
-        x = np.linspace(-1, 1, 9)[:, None]
-        theta = np.array([0.0, -6.0, -12.0, 2.0])
-        process = GaussianProcess(Measurements.of(x, 3 * x[:, 0]), Prior(slope=(0.0, 1.0)), theta, (0.0, 1.0))
-        found = process.moments(np.array([[3.0], [4.0]]))
-        assert found.mean == pytest.approx([9, 12], abs=0.1)
-        assert process.mean(np.array([[3.0], [4.0]])) == pytest.approx(found.mean)
-        both = process.covariance((np.array([[3.0], [4.0]]), found), (np.array([[3.0], [4.0]]), found))
-        assert both.diagonal() == pytest.approx(found.variance)
+    def test_a_part_of_one_input_alone_adds_to_it(self) -> None:
+        rng = np.random.default_rng(0)
+        x, y, at = rng.random((9, 3)), rng.standard_normal(9), rng.random((5, 3))
+        theta = np.log([0.3, 0.7, 2.0, 1.7, 0.05, 0.8, 0.4])
+        process = GaussianProcess(Measurements.of(x, y), Prior(), theta, (0.0, 1.0), own=2)
+        # A length scale beyond all distances is how an input is told not to matter.
+        other = GaussianProcessRegressor(
+            ConstantKernel(1.0)
+            + ConstantKernel(1.7) * Matern([0.3, 0.7, 2.0], nu=2.5)
+            + ConstantKernel(0.8) * Matern([1e9, 1e9, 0.4], nu=2.5, length_scale_bounds="fixed"),
+            alpha=0.05 + JITTER,
+            optimizer=None,
+        ).fit(x, y)
+        expected, covariance = other.predict(at, return_cov=True)
+        found = process.moments(at)
+        assert found.mean == pytest.approx(expected, abs=1e-6)
+        assert process.mean(at) == pytest.approx(found.mean)
+        assert found.variance == pytest.approx(covariance.diagonal(), abs=1e-6)
+        assert process.covariance((at, found), (at, found)) == pytest.approx(covariance, abs=1e-6)
 
-    @pytest.mark.parametrize("prior", PRIORS[:2])
+    @pytest.mark.parametrize("prior", PRIORS)
     @settings(max_examples=10, deadline=None)
     @given(SEEDS, st.integers(2, 9))
     def test_residuals_are_what_the_others_do_not_predict(self, prior: Prior, seed: int, n: int) -> None:
         rng = np.random.default_rng(seed)
         x, y, variance = rng.random((n, 2)), rng.standard_normal(n), rng.choice([0.0, 0.1, 1.0], n)
-        theta, scale = rng.uniform(-2, 1, length_of(prior, 2)), (0.3, 1.5)
+        theta, scale = rng.uniform(-2, 1, len(prior.start(2, None))), (0.3, 1.5)
         process = GaussianProcess(Measurements.of(x, y, variance), prior, theta, scale)
         for i in range(n):
             rest = np.arange(n) != i
@@ -109,13 +116,20 @@ class TestFit:
         wrong = smooth(at) - process.mean(at)
         assert wrong.std() < (0.3 if prior.spread is not None else 0.7) * smooth(at).std()
 
-    def test_what_is_expected_of_an_input_counts_until_it_is_known_better(self) -> None:
-        few, many = (np.random.default_rng(0).random((n, 2)) for n in (3, 40))
-        expected = np.array([0.0, 1.5])
-        for x, shorter in ((few, 1), (many, 0)):
-            y = np.sin(4 * x[:, 0])
-            lengths = GaussianProcess.fit(Measurements.of(x, y), Prior(), expected).lengths
-            assert lengths.argmin() == shorter
+    @pytest.mark.parametrize("n", [3, 4, 5])
+    def test_few_measurements_that_two_inputs_explain_are_told_by_the_own_one(self, n: int) -> None:
+        a = np.linspace(0, 1, n)
+        x = np.stack([a, 1 - a], axis=1)
+        at = np.array([[0.2, 0.2], [0.9, 0.9]])
+        first, second = (GaussianProcess.fit(Measurements.of(x, a), Prior(), own) for own in (0, 1))
+        assert np.diff(first.mean(at))[0] > 0.3
+        assert np.diff(second.mean(at))[0] < -0.3
+
+    def test_many_measurements_tell_better_than_what_was_expected(self) -> None:
+        x, at = np.random.default_rng(0).random((40, 2)), np.random.default_rng(1).random((50, 2))
+        process = GaussianProcess.fit(Measurements.of(x, np.sin(4 * x[:, 0])), Prior(), own=1)
+        assert process.lengths.argmin() == 0
+        assert process.mean(at) == pytest.approx(np.sin(4 * at[:, 0]), abs=0.1)
 
     def test_inputs_that_do_not_matter_get_long_length_scales(self) -> None:
         x = np.random.default_rng(0).random((30, 6))
@@ -202,7 +216,7 @@ class TestFit:
         x = np.tile([[0.2, 0.8]], (6, 1))
         process = GaussianProcess.fit(Measurements.of(x, np.array([1.0, 1.1, 0.9, 1.0, 1.2, 0.8])), Prior())
         here, there = process.moments(np.array([[0.2, 0.8], [0.8, 0.2]])).variance
-        assert here < there / 3
+        assert here < there / 2
 
 
 class TestDoubt:

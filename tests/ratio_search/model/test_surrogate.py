@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratio_search.model.measurements import Array
-from ratio_search.model.surrogate import COMMON, EXPERTS, Surrogate, _normal
+from ratio_search.model.surrogate import COMMON, EXPERTS, WAYS, Surrogate, _normal
 
 SEEDS = st.integers(0, 2**32 - 1)
 N = 2048
@@ -187,6 +187,22 @@ class TestFit:
         believed = surrogate.forecast(x[:1]).mean[0, 0] < -0.5
         assert believed == alone
         assert surrogate.doubted.tolist() == [not alone, *[False] * 15]
+
+    def test_what_is_expected_comes_from_the_most_probable_and_how_sure_it_is_from_several(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        x, at = mixtures(12, 4), mixtures(40, 4, seed=9)
+        gains = law(x) + 0.2 * np.random.default_rng(1).standard_normal((12, law(x).shape[1]))
+        found = []
+        for ways in (1, WAYS):
+            monkeypatch.setattr("ratio_search.model.surrogate.WAYS", ways)
+            found.append(Surrogate.fit(x, gains, np.zeros_like(gains), domains=4))
+        alone, several = (surrogate.forecast(at) for surrogate in found)
+        assert several.mean == pytest.approx(alone.mean)
+        assert np.median(several.sd / alone.sd) > 1.05
+        draws = found[1].draws(at[:20], 4096, np.random.default_rng(0))
+        drawn = np.concatenate([draws.base, draws.at(at[20:])], axis=1).mean(axis=2).T
+        assert drawn == pytest.approx(several.mean, abs=0.1 * several.sd.max())
 
     def test_what_went_wrong_is_told_by_all_experts(self) -> None:
         x = mixtures(20, 3)

@@ -390,7 +390,7 @@ class TestSearch:
 
     def test_leaders_are_run_again_where_noise_hides_which_is_best_and_only_there(self) -> None:
         again = []
-        for noise in (0.0, 0.3):
+        for noise in (0.0, 0.6):
             rng = np.random.default_rng(0)
             records = searched(SimplexGP(SPACE, seed=0), SCORER, functools.partial(noisy, rng=rng, noise=noise), 20)
             again.append(20 - len({mixture_of(record).shares for record in records}))
@@ -399,7 +399,7 @@ class TestSearch:
 
     def test_a_leader_is_not_run_again_while_it_runs(self) -> None:
         rng = np.random.default_rng(0)
-        records = searched(SimplexGP(SPACE, seed=0), SCORER, functools.partial(noisy, rng=rng, noise=0.3), 20)
+        records = searched(SimplexGP(SPACE, seed=0), SCORER, functools.partial(noisy, rng=rng, noise=0.6), 20)
         shares = [mixture_of(record).shares for record in records]
         number = next(i for i in range(20) if shares[i] in shares[:i])
         repeat = proposed(records[:number], number)
@@ -438,8 +438,10 @@ class TestSearch:
             strategy = SimplexGP(SPACE, seed=0)
             records = searched(strategy, scorer, lambda m: {"a/x": m["a"] ** 0.5, "b/x": m["b"] ** 0.5}, 20)
             front = [mixture_of(record) for record in records[8:]]
-            spread[kind] = np.std([mixture["a"] for mixture in front if mixture["a"] + mixture["b"] > 0.9])
-        assert spread[BalanceKind.PARETO] > 1.5 * spread[BalanceKind.WORST]
+            # The median, as a search that has found its one best mixture looks elsewhere now and then.
+            away = [abs(mixture["a"] - 0.5) for mixture in front if mixture["a"] + mixture["b"] > 0.9]
+            spread[kind] = np.median(away)
+        assert spread[BalanceKind.WORST] < 0.02 < 0.1 < spread[BalanceKind.PARETO]
 
 
 class TestOutlook:

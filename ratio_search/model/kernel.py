@@ -1,0 +1,150 @@
+"""How alike a quantity is believed to be at two points."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from ratio_search.model.measurements import Array
+from ratio_search.model.prior import Prior
+
+ROOT5 = math.sqrt(5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Kernel:
+    """A constant of variance 1, a curved part of all inputs, and perhaps one of a single input alone; Matern 5/2 both.
+
+    A sum with a part of one input tells early what that input does by itself (Duvenaud, Nickisch and Rasmussen,
+    "Additive Gaussian processes", NeurIPS 2011).
+
+    Attributes:
+        lengths: of the curved part, one for each input or one for all.
+        signal: its variance.
+        noise: variance of a measurement that is run again.
+        own: the place of the input that has a part alone; None for no such part.
+        alone: the variance of that part.
+        alone_length: its length scale.
+    """
+
+    lengths: Array
+    signal: float
+    noise: float
+    own: int | None
+    alone: float = 0.0
+    alone_length: float = 1.0
+
+    @classmethod
+    def of(cls, theta: Array, prior: Prior, inputs: int, own: int | None) -> Self:
+        """The kernel of hyperparameters, in the order that `Prior` says."""
+        q = prior.lengths(inputs)
+        signal, noise, *alone = np.exp(theta[q:]).tolist()
+        part = {} if own is None else {"alone": alone[0], "alone_length": alone[1]}
+        return cls(lengths=np.exp(theta[:q]), signal=signal, noise=noise, own=own, **part)
+
+    @property
+    def variance(self) -> float:
+        """Of the quantity at any point."""
+        return 1.0 + self.signal + self.alone
+
+    def between(self, a: Array, b: Array) -> Array:
+        """Covariances of the quantity at some points with that at others, (n_a, n_b).
+
+        Args:
+            a: points, (n_a, n_inputs).
+            b: others, (n_b, n_inputs).
+        """
+        scales = ROOT5 / self.lengths
+        found = _matern(np.sqrt(_squares(a * scales, b * scales)), self.signal)
+        found += 1.0
+        if self.own is not None:
+            found += _matern(self._steps(a, b), self.alone)
+        return found
+
+    def with_slopes(self, x: Array) -> tuple[Array, Slopes]:
+        """Covariances of the quantity at points with itself, (n, n), and how they move.
+
+        Args:
+            x: (n, n_inputs).
+        """
+        scaled = x / self.lengths
+        root = ROOT5 * np.sqrt(_squares(scaled, scaled))
+        decay = np.exp(-root)
+        curved = _polynomial(root) * decay * self.signal
+        # By the logarithm of a length: this times the squared scaled difference in that input.
+        moved = 5 / 3 * self.signal * (1 + root) * decay
+        kernel = curved + 1.0
+        if self.own is None:
+            return kernel, Slopes(scaled=scaled, moved=moved, curved=curved, alone=())
+        step = self._steps(x, x)
+        decay = np.exp(-step)
+        alone = _polynomial(step) * decay * self.alone
+        longer = self.alone / 3 * np.square(step) * (1 + step) * decay
+        return kernel + alone, Slopes(scaled=scaled, moved=moved, curved=curved, alone=(alone, longer))
+
+    def _steps(self, a: Array, b: Array) -> Array:
+        found: Array = np.subtract.outer(a[:, self.own], b[:, self.own])
+        np.abs(found, out=found)
+        found *= ROOT5 / self.alone_length
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Slopes:
+    """How the covariances of n points move with a kernel's hyperparameters.
+
+    Attributes:
+        scaled: the points in length scales, (n, n_inputs).
+        moved: by the logarithm of a length scale, over the squared scaled differences in its input, (n, n).
+        curved: by the logarithm of the signal, (n, n).
+        alone: by the logarithms of variance and length scale of the part that depends on one input alone, (n, n) both.
+    """
+
+    scaled: Array
+    moved: Array
+    curved: Array
+    alone: tuple[Array, ...]
+
+    def along(self, pull: Array, noise: float, lengths: int) -> Array:
+        """How what pulls at each covariance adds up for each hyperparameter, (n_hyperparameters,).
+
+        Args:
+            pull: symmetric, (n, n).
+            noise: the variance of a measurement.
+            lengths: how many length scales there are.
+        """
+        # Summed over pairs, squared differences take two products instead of a matrix for each input.
+        moved = pull * self.moved
+        by_input = 2 * (moved.sum(axis=1) @ np.square(self.scaled) - (self.scaled * (moved @ self.scaled)).sum(axis=0))
+        by_length = by_input if lengths > 1 else [by_input.sum()]
+        rest = [float((pull * by).sum()) for by in (self.curved, *self.alone)]
+        return np.array([*by_length, rest[0], float(pull.trace()) * noise, *rest[1:]])
+
+
+def _matern(root: Array, variance: float) -> Array:
+    """The Matern 5/2 kernel at distances times the root of 5; what is given is written over."""
+    found = _polynomial(root)
+    np.negative(root, out=root)
+    found *= np.exp(root, out=root)
+    found *= variance
+    return found
+
+
+def _polynomial(root: Array) -> Array:
+    """What the kernel is at distances times the root of 5, beside its exponential decay."""
+    found: Array = root * root
+    found /= 3
+    found += root
+    found += 1
+    return found
+
+
+def _squares(a: Array, b: Array) -> Array:
+    found: Array = a @ (-2 * b.T)
+    found += np.square(a).sum(axis=1)[:, None]
+    found += np.square(b).sum(axis=1)
+    np.maximum(found, 0, out=found)
+    return found

@@ -1,0 +1,91 @@
+"""What is believed of a Gaussian process before anything is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ratio_search.model.measurements import Array
+
+Normal = tuple[float, float]
+"""Mean and standard deviation."""
+
+_START_LENGTH, _START_SIGNAL, _START_NOISE = 0.3, 1.0, 0.1
+_START_ALONE, _START_ALONE_LENGTH = 0.5, 0.5
+_LENGTHS, _SIGNALS, _NOISES, _ALONE = (-3.5, 5.0), (-6.0, 4.0), (-14.0, 3.0), (-8.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """What is believed of a process before anything is measured; inputs are of the order of 1, the output has spread 1.
+
+    Every logarithm has a normal distribution. In this order, logarithms make up a process' hyperparameters `theta`:
+    the length scale of each input, or one for all; the variances of the curved part and of a measurement that is run
+    again; where the quantity has an input of its own, variance and length scale of the part that depends on it alone.
+
+    Attributes:
+        length: of the length scales' common mean.
+        spread: standard deviation of each length scale round it, in logarithms; None for one length scale for all.
+        signal: of the variance of the curved part.
+        noise: of the variance of a measurement that is run again.
+        own_length: of the length scale of the quantity's own input, which the common mean says nothing of.
+        alone: of the variance of the part that depends on the own input alone.
+        alone_length: of the length scale of that part.
+    """
+
+    length: Normal = (1.0, 1.0)
+    spread: float | None = 0.9
+    signal: Normal = (0.7, 1.0)
+    noise: Normal = (-2.5, 2.0)
+    own_length: Normal = (-0.3, 0.8)
+    alone: Normal = (0.0, 1.5)
+    alone_length: Normal = (0.0, 1.0)
+
+    def lengths(self, inputs: int) -> int:
+        """How many length scales there are."""
+        return 1 if self.spread is None else inputs
+
+    def start(self, inputs: int, own: int | None) -> Array:
+        """Hyperparameters to search for better ones from: from longer length scales it can end where all is noise."""
+        start = [*[_START_LENGTH] * self.lengths(inputs), _START_SIGNAL, _START_NOISE]
+        return np.log([*start, *([] if own is None else [_START_ALONE, _START_ALONE_LENGTH])])
+
+    def bounds(self, inputs: int, own: int | None) -> list[tuple[float, float]]:
+        """The lowest and the highest value of each hyperparameter."""
+        alone = [] if own is None else [_ALONE, _LENGTHS]
+        return [*[_LENGTHS] * self.lengths(inputs), _SIGNALS, _NOISES, *alone]
+
+    def surprise(self, theta: Array, inputs: int, own: int | None) -> tuple[float, Array]:
+        """The negative logarithm of the prior's density, up to a constant, and its gradient.
+
+        Args:
+            theta: hyperparameters.
+            inputs: how many there are.
+            own: the place of the quantity's own input; None where it has none.
+        """
+        q, gradient = self.lengths(inputs), np.zeros_like(theta)
+        if self.spread is None:
+            value = _normal(0, self.length, theta, gradient)
+        else:
+            (centre, width), precise, like, value = self.length, 1 / self.spread**2, np.ones(q), 0.0
+            if own is not None:
+                like[own] = 0
+                value += _normal(own, self.own_length, theta, gradient)
+            # The common mean at its own most probable value, where the surprise does not move with it.
+            loose = 1 / width**2
+            common = (like @ theta[:q] * precise + centre * loose) / (like.sum() * precise + loose)
+            apart = like * (theta[:q] - common)
+            value += 0.5 * precise * float(apart @ apart) + 0.5 * loose * (common - centre) ** 2
+            gradient[:q] += precise * apart
+        rest = [self.signal, self.noise, *([] if own is None else [self.alone, self.alone_length])]
+        value += sum(_normal(i, believed, theta, gradient) for i, believed in enumerate(rest, start=q))
+        return float(value), gradient
+
+
+def _normal(place: int, believed: Normal, theta: Array, gradient: Array) -> float:
+    """The surprise of one logarithm by itself; its slope is added to the gradient."""
+    mean, sd = believed
+    away = float(theta[place] - mean) / sd
+    gradient[place] += away / sd
+    return 0.5 * away**2
