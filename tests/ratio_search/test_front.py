@@ -123,7 +123,7 @@ class TestOfAModel:
         assert [len(candidate.records) for candidate in tried_ones] == [3] * len(tried_ones)
 
     def test_gains_have_intervals_and_values(self) -> None:
-        front = front_of(tried(10))
+        front = front_of(tried(20))
         for member in front.members:
             for name, gain in member.gains.items():
                 assert gain.low is not None and gain.high is not None

@@ -248,9 +248,9 @@ class TestPareto:
     def test_trade_offs_of_all_kinds_are_looked_for(self) -> None:
         front, worst = np.array(self.shares("pareto")), np.array(self.shares("worst"))
         assert np.ptp(front) > 0.5
-        unequal = np.mean(np.abs(front - 0.5) > 0.1), np.mean(np.abs(worst - 0.5) > 0.1)
-        assert unequal[0] >= 0.4
-        assert unequal[0] >= 2 * unequal[1]
+        # Medians, as a search that has found its one best mixture looks elsewhere now and then.
+        unequal = np.median(np.abs(front - 0.5)), np.median(np.abs(worst - 0.5))
+        assert unequal[0] > 0.08 > 2 * unequal[1]
 
     def test_advice_is_one_of_them(self) -> None:
         study = run(made(metrics=DOCUMENT["metrics"][:2], balance={"kind": "pareto"}))
