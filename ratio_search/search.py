@@ -120,8 +120,9 @@ class Search:
             self._waiting.extend(self._agenda.unfinished())
             while True:
                 self._decide()
-                self._fill()
-                if not self._running and not self._waits_for_room():
+                # Asked once: room that is made meanwhile must not look like a study with nothing left to do.
+                held_up = self._fill()
+                if not self._running and not (held_up and self._waits_for_room()):
                     break
                 for report in self._runner.reports(POLL_S):
                     self._decide()
@@ -152,9 +153,8 @@ class Search:
         self._books.pass_time()
 
     def _waits_for_room(self) -> bool:
-        """Waits a moment where there is no room for what is left to do; whether that is worth it."""
-        if self._ending is not None or self._floor is None or not self._held_up():
-            return False
+        """Waits a moment for room for what is left to do; whether that is worth it."""
+        assert self._floor is not None, "nothing else holds a study up"
         why = self._floor.hopeless()
         if why is not None:
             self._fatal = f"{why}; then: ratio-search resume {self._study.folder.path}"
@@ -174,22 +174,26 @@ class Search:
         self._floor.pause()
         return True
 
-    def _fill(self) -> None:
-        while self._ending is None and len(self._running) < self._runner.slots and not self._held_up():
+    def _fill(self) -> bool:
+        """Starts what may be started; whether room is lacking for more."""
+        while self._ending is None and len(self._running) < self._runner.slots:
+            if self._held_up():
+                return True
             job = self._paid()
             if job is None and not self._books.allows_another():
                 if not self._running and not self._agenda.done:
                     self._ending = Ending.BUDGET
-                return
+                return False
             if job is None:
                 job = self._waiting.popleft() if self._waiting else self._agenda.ask()
             if job is None:
-                return
+                return False
             self._listener(Moment.ASKED, job, None)
             self._runner.submit(self._study.start(job))
             self._running[job.id] = job
             self._books.began(job)
             self._listener(Moment.SUBMITTED, job, None)
+        return False
 
     def _paid(self) -> Job | None:
         """A job that only waits to be watched on its platform, which costs nothing more; None where there is none."""

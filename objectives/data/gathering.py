@@ -82,10 +82,11 @@ class Gathering:
             pieces = [views[file][start:end] for file, start, end in spans]
         else:
             pieces = [self._readers[file].read(start, end) for file, start, end in spans]
-        for place in np.flatnonzero(~places.verbatim).tolist():
-            pieces[place] = self._converted(bytes(pieces[place]), int(places.files[place]), int(places.rows[place]))
+        copied = {place: bytes(pieces[place]) for place in np.flatnonzero(~places.verbatim).tolist()}
         for reader in used:
-            reader.check()
+            reader.check()  # before what was read is made sense of: it may be of a file that changed under it
+        for place, line in copied.items():
+            pieces[place] = self._converted(line, int(places.files[place]), int(places.rows[place]))
         return pieces
 
     def _places(self, which: Numbers, numbers: Numbers) -> _Places:

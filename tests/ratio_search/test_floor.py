@@ -16,6 +16,8 @@ from ratio_search.driver import drive
 from ratio_search.errors import StudyFailed
 from ratio_search.floor import DiskFloor
 from ratio_search.record import JobState
+from ratio_search.runner import SerialRunner
+from ratio_search.search import Ending, Search
 from ratio_search.study import Study
 
 from .conftest import Program
@@ -117,22 +119,43 @@ class TestPause:
         assert events.index("paused") < events.index("went_on") < events.index("ended")
 
     def test_what_runs_goes_on(self, study: Any) -> None:
-        study, where = study("sleep"), Recorder()
+        study, where = study("held"), Recorder()
+
+        def begun(number: int) -> Path:
+            attempt: Path = study.folder.path / "jobs" / f"trial-{number:04}" / "attempt-1"
+            while not (attempt / "handover.json").exists():
+                time.sleep(0.01)
+            return attempt
 
         def take_room() -> None:
-            while not (study.folder.path / "jobs" / "trial-0000" / "attempt-1" / "handover.json").exists():
-                time.sleep(0.01)
+            running = begun(0)
             self.fill(study)
+            (running / "go").touch()
             while "paused: " not in where.said:
                 time.sleep(0.01)
             assert [record.state for record in study.records()] == [JobState.COMPLETE]
             self.filler(study).unlink()
+            for number in (1, 2):
+                (begun(number) / "go").touch()
 
         helper = threading.Thread(target=take_room)
         helper.start()
         assert drive(study, serial, where) == 0
         helper.join()
-        assert study.complete == 3
+        assert [(record.state, record.failure) for record in study.records()] == [(JobState.COMPLETE, None)] * 3
+
+    def test_room_that_is_made_right_after_the_look_for_it_ends_no_study(self, study: Any) -> None:
+        study = study()
+        self.fill(study)
+
+        def say(text: str) -> None:
+            if text.startswith("paused: "):
+                self.filler(study).unlink()
+
+        floor = DiskFloor(study.folder.path, FLOOR, 600.0, say)
+        with SerialRunner(study.spec.blueprint) as runner:
+            assert Search(study, runner, floor=floor).run() is Ending.DONE
+        assert [record.state for record in study.records()] == [JobState.COMPLETE] * 3
 
     def test_without_hope_it_ends_and_can_be_resumed(self, study: Any, program: Program) -> None:
         study = study(wait_s=0.0)
@@ -205,19 +228,20 @@ class TestFull:
     ) -> None:
         """Where only the jobs' disk is full, an attempt is lost, and no trial."""
         small = small_study("fill", search={"trials": 3}, health={"floor_gb": None})
-        study, disk, where = Study.create(small.spec, small.runs), small_disk("4m"), Recorder()
+        study, disk = Study.create(small.spec, small.runs), small_disk("4m")
         (study.folder.path / "jobs").symlink_to(disk.path)
 
-        def make_room() -> None:
-            while "lost, tried again" not in where.said:
-                time.sleep(0.01)
-            next(disk.path.glob("*/attempt-*/filler")).unlink()
+        class RoomMaker(Recorder):
+            """Makes room once it is told of a loss, before the next attempt may be lost, too."""
 
-        helper = threading.Thread(target=make_room)
-        helper.start()
+            def say(self, text: str) -> None:
+                super().say(text)
+                if "lost, tried again" in text:
+                    next(disk.path.glob("*/attempt-*/filler")).unlink()
+
+        where = RoomMaker()
         assert drive(study, serial, where) == 0
-        helper.join()
-        assert "lost, tried again" in where.said and "the disk is full: " in where.said
+        assert where.said.count("lost, tried again") == where.said.count("the disk is full: ") == 1
         assert [record.state for record in study.records()] == [JobState.COMPLETE] * 3
 
 
