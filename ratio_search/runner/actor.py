@@ -109,8 +109,12 @@ class Actor:
             for said in Away(local).run(self._workplace.run(local, cancelled)):
                 if isinstance(said, Parcel | Seal):
                     yield from self._ask(said)
-                else:
+                elif isinstance(said, Progress):
                     yield said
+                else:
+                    last = said
+        # Who hears it may end this worker, and the folder would stay.
+        yield last
 
     def _sent(self, cancelled: Callable[[], bool]) -> Generator[Said, None, Blueprint]:
         """Has the driver send what this machine lacks of the study; what is built from it."""

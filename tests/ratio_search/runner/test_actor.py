@@ -253,9 +253,17 @@ def test_progress_is_kept_by_the_driver(study: SteppingStudy, tmp_path: Path) ->
     assert talk.attempt.silence() is not None
 
 
-def test_a_machine_keeps_nothing_of_an_attempt(study: SteppingStudy, tmp_path: Path) -> None:
-    conversation(study, tmp_path).run()
-    assert list((tmp_path / "a" / "scratch").iterdir()) == []
+@pytest.mark.parametrize(("modes", "kind"), [([], Measurement), (["fail"], Failure)])
+def test_a_machine_keeps_nothing_of_an_attempt_when_its_last_word_is_heard(
+    tmp_path: Path, modes: list[str], kind: type[Event]
+) -> None:
+    study = stepping_study(tmp_path / "driver", tmp_path / "ledger", *modes)
+    talk = conversation(study, tmp_path)
+    left: list[int] = []
+    talk.listen = lambda event: left.append(len(list((tmp_path / "a" / "scratch").glob("*"))))
+    assert isinstance(talk.run(), kind)
+    assert max(left) == 2  # the folder and its lock, while it runs
+    assert left[-1] == 0
 
 
 def test_what_a_killed_worker_left_is_removed_by_the_next(study: SteppingStudy, tmp_path: Path) -> None:
