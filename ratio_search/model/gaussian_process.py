@@ -16,6 +16,7 @@ from scipy.stats import qmc
 from ratio_search.model.kernel import Kernel
 from ratio_search.model.measurements import Array, Measurements
 from ratio_search.model.prior import Prior
+from ratio_search.model.trend import Trend
 
 JITTER = 1e-8
 """Added to the variance of every measurement, in units of their spread squared, so that repeats can be factorised."""
@@ -55,7 +56,7 @@ class Moments:
 
 
 class GaussianProcess:
-    """A quantity as the sum of a constant, a curved part, and perhaps a part that depends on one input alone.
+    """A quantity as the sum of a constant and a curved part, and perhaps a line and a curve along one input alone.
 
     Hyperparameters are the most probable ones given the measurements and the prior (Rasmussen and Williams, Gaussian
     Processes for Machine Learning, 2006, chapter 5), or others that are likely, too (`likely`): a length scale for
@@ -69,6 +70,7 @@ class GaussianProcess:
     Attributes:
         lengths: the length scale of each input.
         noise: learned variance of a measurement, in the quantity's units squared.
+        noisiness: that and the stated variances' mean, by the variance of what was measured.
         jitter: variance in the same units that counts as rounding: no smaller one is told apart from it.
         residuals: of each measurement, its difference from what the others predict, (n_measured,).
         naive: likewise its difference from the mean of the others, which is the yardstick.
@@ -87,7 +89,7 @@ class GaussianProcess:
     ) -> None:
         self._measured = measured
         self._prior = prior
-        self._own = own
+        self._trend = Trend.of(measured.x, prior, own)
         self._scale = mean, spread = scale
         self._centre = measured.x.mean(axis=0)
         self._theta = theta
@@ -98,13 +100,14 @@ class GaussianProcess:
         self.noise = self._kernel.noise * spread**2
         self.jitter = JITTER * spread**2
         scaled = measured.scaled(mean, spread)
+        self.noisiness = self._kernel.noise + float(scaled.variance.mean())
         self._x = scaled.x
-        kernel = self._kernel.between(self._x, self._x)
+        kernel = self._between(self._x, self._x)
         own_noise = scaled.variance + self.doubt / spread**2
         _diagonal(kernel)[:] += own_noise + self._kernel.noise + JITTER
         self._root: Array = cholesky(kernel, lower=True, check_finite=False)
         inverse = _inverse(self._root)
-        self._weights = inverse @ scaled.y
+        self._weights = inverse @ (scaled.y - self._trend.mean(self._x))
         self.residuals: Array = self._weights / inverse.diagonal() * spread
         self._doubtful = measured.doubtful
         self._surprises: Array = np.abs(self._weights) / np.sqrt(inverse.diagonal())
@@ -146,11 +149,11 @@ class GaussianProcess:
         """
         if n == 1:
             return [self]
-        measured, doubt, own = self._measured, self.doubt, self._own
+        measured, doubt, trend = self._measured, self.doubt, self._trend
         doubted = dataclasses.replace(measured, variance=measured.variance + doubt)
         scaled = doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*self._scale)
-        thetas = _likely(self._theta, scaled, self._prior, own, n)
-        return [GaussianProcess(measured, self._prior, theta, self._scale, doubt, own) for theta in thetas]
+        thetas = _likely(self._theta, scaled, self._prior, trend, n)
+        return [GaussianProcess(measured, self._prior, theta, self._scale, doubt, trend.own) for theta in thetas]
 
     @classmethod
     def _doubting(cls, measured: Measurements, doubt: Array, prior: Prior, own: int | None) -> tuple[Self, float]:
@@ -162,8 +165,9 @@ class GaussianProcess:
             scale = (scale[0], 1.0)
             measured = dataclasses.replace(measured, y=np.full(len(measured), scale[0]))
         doubted = dataclasses.replace(measured, variance=measured.variance + doubt)
-        theta = _most_probable(doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*scale), prior, own)
-        surprise, _ = _surprise(theta, doubted.scaled(*scale), prior, own)
+        trend = Trend.of(measured.x, prior, own)
+        theta = _most_probable(doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*scale), prior, trend)
+        surprise, _ = _surprise(theta, doubted.scaled(*scale), prior, trend)
         return cls(measured, prior, theta, scale, doubt, own), surprise + len(measured) * math.log(scale[1])
 
     def _doubted_further(self) -> Array | None:
@@ -183,7 +187,8 @@ class GaussianProcess:
             x: (n, n_inputs).
         """
         mean, spread = self._scale
-        found: Array = self._kernel.between(x - self._centre, self._x) @ self._weights * spread + mean
+        at = x - self._centre
+        found: Array = (self._between(at, self._x) @ self._weights + self._trend.mean(at)) * spread + mean
         return found
 
     def moments(self, x: Array) -> Moments:
@@ -194,10 +199,14 @@ class GaussianProcess:
         """
         mean, spread = self._scale
         at = x - self._centre
-        cross = self._kernel.between(self._x, at)
+        cross = self._between(self._x, at)
         reduced = lower_solved(self._root, cross)
-        left = np.maximum(self._kernel.variance - np.square(reduced).sum(axis=0), JITTER)
-        return Moments(mean=cross.T @ self._weights * spread + mean, variance=left * spread**2, reduced=reduced)
+        left = self._kernel.variance + self._trend.variance(at) - np.square(reduced).sum(axis=0)
+        return Moments(
+            mean=(cross.T @ self._weights + self._trend.mean(at)) * spread + mean,
+            variance=np.maximum(left, JITTER) * spread**2,
+            reduced=reduced,
+        )
 
     def covariance(self, a: tuple[Array, Moments], b: tuple[Array, Moments]) -> Array:
         """How the quantity at some points goes with that at others, (n_a, n_b).
@@ -206,18 +215,22 @@ class GaussianProcess:
             a: points, (n_a, n_inputs), with their moments.
             b: others, (n_b, n_inputs), with theirs.
         """
-        prior = self._kernel.between(a[0] - self._centre, b[0] - self._centre)
+        prior = self._between(a[0] - self._centre, b[0] - self._centre)
         found: Array = (prior - a[1].reduced.T @ b[1].reduced) * self._scale[1] ** 2
         return found
 
+    def _between(self, a: Array, b: Array) -> Array:
+        """Covariances before anything was measured, (n_a, n_b), in spreads, of points round the measured ones' mean."""
+        return self._kernel.between(a, b) + self._trend.between(a, b)
 
-def _most_probable(scaled: Measurements, prior: Prior, own: int | None) -> Array:
+
+def _most_probable(scaled: Measurements, prior: Prior, trend: Trend) -> Array:
     """The hyperparameters of measurements that lie round a mean of 0, with a spread of 1."""
-    inputs = scaled.x.shape[1]
+    inputs, own = scaled.x.shape[1], trend.own
     found = minimize(
         _surprise,
         prior.start(inputs, own),
-        args=(scaled, prior, own),
+        args=(scaled, prior, trend),
         jac=True,
         method="L-BFGS-B",
         bounds=prior.bounds(inputs, own),
@@ -227,23 +240,25 @@ def _most_probable(scaled: Measurements, prior: Prior, own: int | None) -> Array
     return theta
 
 
-def _likely(peak: Array, scaled: Measurements, prior: Prior, own: int | None, n: int) -> Array:
+def _likely(peak: Array, scaled: Measurements, prior: Prior, trend: Trend, n: int) -> Array:
     """Draws of the hyperparameters, (n, n_hyperparameters), round the most probable ones; see `likely`."""
     even = qmc.Sobol(len(peak), rng=0).random(2 ** math.ceil(math.log2(TRIES * n)))
     normal = ndtri(np.clip(even, 1e-6, 1 - 1e-6))
-    tries = peak + WIDER * normal @ _deviations(peak, scaled, prior, own).T
-    tries = np.clip(tries, *np.array(prior.bounds(scaled.x.shape[1], own)).T)
-    surprises = np.array([_surprise(theta, scaled, prior, own)[0] for theta in tries])
+    tries = peak + WIDER * normal @ _deviations(peak, scaled, prior, trend).T
+    tries = np.clip(tries, *np.array(prior.bounds(scaled.x.shape[1], trend.own)).T)
+    surprises = np.array([_surprise(theta, scaled, prior, trend)[0] for theta in tries])
     weights = np.exp(surprises.min() - surprises + 0.5 * np.square(normal).sum(axis=1))
     reached = np.cumsum(weights / weights.sum())
     chosen: Array = tries[np.minimum(np.searchsorted(reached, (np.arange(n) + 0.5) / n), len(tries) - 1)]
     return chosen
 
 
-def _deviations(peak: Array, scaled: Measurements, prior: Prior, own: int | None) -> Array:
+def _deviations(peak: Array, scaled: Measurements, prior: Prior, trend: Trend) -> Array:
     """A root of the hyperparameters' covariances, by the curvature of the surprise at its lowest."""
     moved = np.eye(len(peak)) * _STEP
-    slopes = [_surprise(peak + by, scaled, prior, own)[1] - _surprise(peak - by, scaled, prior, own)[1] for by in moved]
+    slopes = [
+        _surprise(peak + by, scaled, prior, trend)[1] - _surprise(peak - by, scaled, prior, trend)[1] for by in moved
+    ]
     curvature = np.array(slopes) / (2 * _STEP)
     values, directions = np.linalg.eigh((curvature + curvature.T) / 2)
     # At the bounds the surprise may not be at its lowest, and bend the other way.
@@ -251,16 +266,18 @@ def _deviations(peak: Array, scaled: Measurements, prior: Prior, own: int | None
     return found
 
 
-def _surprise(theta: Array, seen: Measurements, prior: Prior, own: int | None) -> tuple[float, Array]:
+def _surprise(theta: Array, seen: Measurements, prior: Prior, trend: Trend) -> tuple[float, Array]:
     """The negative logarithm of the posterior density of hyperparameters, up to a constant, and its gradient."""
-    inputs = seen.x.shape[1]
+    inputs, own = seen.x.shape[1], trend.own
     alike = Kernel.of(theta, prior, inputs, own)
     kernel, slopes = alike.with_slopes(seen.x)
+    kernel += trend.between(seen.x, seen.x)
     _diagonal(kernel)[:] += seen.variance + alike.noise + JITTER
     factor = cholesky(kernel, lower=True, check_finite=False)
     inverse = _inverse(factor)
-    weights = inverse @ seen.y
-    value = 0.5 * float(seen.y @ weights) + float(np.log(factor.diagonal()).sum())
+    y = seen.y - trend.mean(seen.x)
+    weights = inverse @ y
+    value = 0.5 * float(y @ weights) + float(np.log(factor.diagonal()).sum())
     pull = 0.5 * (inverse - np.outer(weights, weights))
     believed, gradient = prior.surprise(theta, inputs, own)
     return value + believed, gradient + slopes.along(pull, alike.noise, prior.lengths(inputs))

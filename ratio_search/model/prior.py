@@ -32,6 +32,8 @@ class Prior:
         own_length: of the length scale of the quantity's own input, which the common mean says nothing of.
         alone: of the variance of the part that depends on the own input alone.
         alone_length: of the length scale of that part.
+        slope: of the straight line along the own input, by spreads of the output for one of the input (`Trend`). It is
+            no hyperparameter: a normal distribution of it is part of the process.
     """
 
     length: Normal = (1.0, 1.0)
@@ -41,6 +43,7 @@ class Prior:
     own_length: Normal = (-0.3, 0.8)
     alone: Normal = (0.0, 1.5)
     alone_length: Normal = (0.0, 1.0)
+    slope: Normal = (0.3, 0.4)
 
     def lengths(self, inputs: int) -> int:
         """How many length scales there are."""

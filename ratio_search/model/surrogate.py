@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import fmean
 from typing import Self
 
 import numpy as np
@@ -45,8 +47,13 @@ class Expert:
 EXPERTS = (Expert(power=0.5, prior=Prior()), Expert(power=0.25, prior=Prior(spread=0.72)))
 """Each metric has one process by each of them, which count alike."""
 
-WAYS, EFFORT = 4, 160
-"""Likely hyperparameters by which an expert sees a metric, at most, and that number times the trials."""
+WAYS, BOLD_WAYS, EFFORT = 8, 4, 160
+"""Likely sets of hyperparameters by which an expert sees a metric: at most, at most by bold views, and by how many
+trials together, as each set costs more the more of these there are.
+"""
+
+NOISY = 1 / 8
+"""Where so much of what a metric varies by is noise, the most probable hyperparameters take too much of it for real."""
 
 AS_LITTLE, COMPANY = 0.01, 2
 """A measurement may be doubted if so many others have no more of the metric's own domain, by this share."""
@@ -72,37 +79,54 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """What an expert makes of all metrics.
-
-    Few trials leave hyperparameters open. The most probable ones predict best, and are far too sure of themselves; a
-    few likely ones know how unsure that is, and their mean is led astray by each of them. So this view's mean is that
-    of the former, and the latter say how far from it things may be.
+class Fit:
+    """What an expert fitted to trials.
 
     Attributes:
         expert: how it looks at a metric.
         domains: how many of the inputs are shares.
         peaks: the processes with the most probable hyperparameters, one for each metric.
-        ways: of several likely sets of hyperparameters each, which count alike, likewise.
+        trials: how many it was fitted to.
     """
 
     expert: Expert
     domains: int
     peaks: tuple[GaussianProcess, ...]
-    ways: tuple[tuple[GaussianProcess, ...], ...]
+    trials: int
 
-    @classmethod
-    def of(cls, expert: Expert, domains: int, peaks: Sequence[GaussianProcess], ways: int) -> Self:
-        """The view of an expert whose processes are fitted, with so many likely sets of hyperparameters."""
-        likely = tuple(zip(*(peak.likely(ways) for peak in peaks), strict=True))
-        return cls(expert=expert, domains=domains, peaks=tuple(peaks), ways=likely)
+    def view(self, *, bold: bool) -> View:
+        """What the expert makes of it, boldly or with care; see `Surrogate`."""
+        ways = min(max(EFFORT // self.trials, 1), BOLD_WAYS if bold else WAYS)
+        likely = [peak.likely(ways) for peak in self.peaks]
+        trust = [1.0 if bold else max(1 - fmean(one.noisiness for one in own) / NOISY, 0.0) for own in likely]
+        return View(fit=self, ways=tuple(zip(*likely, strict=True)), trust=tuple(trust))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What an expert makes of all metrics.
+
+    Few trials leave hyperparameters open. With little noise the most probable ones predict best, and are far too sure
+    of themselves; a few likely ones know how unsure that is, and their mean is led astray by each of them. With much
+    noise it is the other way round: the most probable ones take noise for what mixtures do, and accidents of likely
+    ones average out. So a metric's mean lies between both, and the likely ones say how far from it things may be.
+
+    Attributes:
+        fit: with the most probable hyperparameters.
+        ways: the processes of several likely sets of hyperparameters each, which count alike, one for each metric.
+        trust: how near each metric's mean is to that of its peak, from 0 to 1, where it is.
+    """
+
+    fit: Fit
+    ways: tuple[tuple[GaussianProcess, ...], ...]
+    trust: tuple[float, ...]
 
     def see(self, x: Array) -> Array:
         """Points as the processes see them, (n, n_inputs)."""
-        return self.expert.see(x, self.domains)
+        return self.fit.expert.see(x, self.fit.domains)
 
     def moments(self, seen: Array) -> list[list[Moments]]:
-        """The moments at points, for each way and metric, their means moved to lie round that of the peaks.
+        """The moments at points, for each way and metric, their means moved towards that of the peaks.
 
         Args:
             seen: points as the processes see them, (n, n_inputs).
@@ -110,7 +134,10 @@ class View:
         found = [[process.moments(seen) for process in way] for way in self.ways]
         if len(self.ways) == 1:
             return found
-        away = [peak.mean(seen) - np.mean([way[k].mean for way in found], axis=0) for k, peak in enumerate(self.peaks)]
+        away = [
+            trust * (peak.mean(seen) - np.mean([way[k].mean for way in found], axis=0))
+            for k, (peak, trust) in enumerate(zip(self.fit.peaks, self.trust, strict=True))
+        ]
         return [[replace(m, mean=m.mean + by) for m, by in zip(way, away, strict=True)] for way in found]
 
 
@@ -120,19 +147,19 @@ class Surrogate:
     Metrics are balanced only afterwards, draw by draw: each depends on few domains, their balance on all of them, so
     that it is far harder to learn. Another balance needs no new fit.
 
+    What is told to people, and recommended, is believed with care; what is tried next is chosen by `bold`.
+
     Attributes:
         explained: for each metric, the part of its variance that the other trials predict, one by one, (n_metrics,).
             The hyperparameters are those of all trials, which flatters: pure noise has 0 to 0.3 at 10 to 20 trials.
         doubted: trials of which all that models a metric doubts what they measured, (n,).
-        noise: for each metric, what a repeat varies by beyond its standard error, a standard deviation, (n_metrics,).
     """
 
-    def __init__(self, views: Sequence[View], doubted: NDArray[np.bool_]) -> None:
-        self._views = tuple(views)
+    def __init__(self, fits: Sequence[Fit], doubted: NDArray[np.bool_], *, bold: bool = False) -> None:
+        self._fits = tuple(fits)
+        self._bold = bold
         self.doubted = doubted
-        self.explained = tuple(_explained(peaks) for peaks in zip(*(view.peaks for view in views), strict=True))
-        of_metrics = zip(*(way for view in views for way in view.ways), strict=True)
-        self.noise = tuple(math.sqrt(sum(p.noise for p in found) / len(found)) for found in of_metrics)
+        self.explained = tuple(_explained(peaks) for peaks in zip(*(fit.peaks for fit in fits), strict=True))
 
     @classmethod
     def fit(
@@ -148,8 +175,7 @@ class Surrogate:
             own: for each metric, the place of the domain that it judges; None where it is of none of them.
         """
         own = own or [None] * gains.shape[1]
-        ways = min(max(EFFORT // len(x), 1), WAYS)
-        doubted, views = np.zeros((len(EXPERTS), *gains.shape), dtype=bool), []
+        doubted, fits = np.zeros((len(EXPERTS), *gains.shape), dtype=bool), []
         for expert, wrong in zip(EXPERTS, doubted, strict=True):
             seen, peaks = expert.see(x, domains), []
             for k, known in enumerate(np.isfinite(gains).T):
@@ -158,9 +184,29 @@ class Surrogate:
                 )[known]
                 peaks.append(GaussianProcess.fit(measured, expert.prior, own[k]))
                 wrong[known, k] = peaks[-1].doubted
-            views.append(View.of(expert, domains, peaks, ways))
+            fits.append(Fit(expert=expert, domains=domains, peaks=tuple(peaks), trials=len(x)))
         by_all: NDArray[np.bool_] = np.all(doubted, axis=0).any(axis=1)
-        return cls(views, by_all)
+        return cls(fits, by_all)
+
+    @cached_property
+    def bold(self) -> Surrogate:
+        """The same with every mean that of the most probable hyperparameters, for proposals.
+
+        A trial tests the belief that proposed it, so that boldness is put right soon; nothing puts a recommendation
+        right.
+        """
+        return Surrogate(self._fits, self.doubted, bold=True)
+
+    @cached_property
+    def noise(self) -> tuple[float, ...]:
+        """For each metric, what a repeat varies by beyond its standard error, a standard deviation, (n_metrics,)."""
+        of_metrics = zip(*(way for view in self._views for way in view.ways), strict=True)
+        return tuple(math.sqrt(sum(p.noise for p in found) / len(found)) for found in of_metrics)
+
+    @cached_property
+    def _views(self) -> tuple[View, ...]:
+        # Only when they are wanted: either kind takes its time.
+        return tuple(fit.view(bold=self._bold) for fit in self._fits)
 
     def forecast(self, x: Array) -> Forecast:
         """Expected gains at points and their uncertainty, that about which expert is right included.

@@ -30,8 +30,8 @@ DRAWS = 64
 GAIN_DRAWS = 1024
 """Draws behind what the chosen point is said to be worth."""
 
-LEADERS = 3
-"""Tried points, the best by what is expected of them, that may be worth a second look."""
+SHORTLIST, LEADERS = 9, 3
+"""New points, and tried ones, the best by what is expected of them, that are compared by what measuring them tells."""
 
 WORTH_REPEATING, SURELY = 1.2, 3.0
 """A leader is run again if that is worth so many times what the best new point is, and more by so many standard errors.
@@ -94,9 +94,15 @@ class SimplexGP:
     """Expected improvement on what would be recommended now, by draws from one Gaussian process for each metric.
 
     Each draw gives all metrics of a candidate and of the recommendation together; the scorer balances both; what the
-    candidate is better by, averaged over the draws, is what trying it is worth. Trials that are still running are drawn
+    candidate is better by, averaged over the draws, puts it on a shortlist. Trials that are still running are drawn
     along: a candidate must be better than they are, too, and learns from them, so that trials side by side ask
     different questions (Snoek, Larochelle and Adams, "Practical Bayesian optimization", NeurIPS 2012).
+
+    Who looks for improvements alone never tries the recommendation itself, and where that is uncertain a point that is
+    known well and nearly as good looks like one again and again. So the recommendation is on the shortlist, too, and
+    what is tried is what tells most: by how much a measurement would raise the expected score of what is recommended
+    after it (the knowledge gradient of Frazier, Powell and Dayanik, SIAM Journal on Control and Optimization 47, 2008,
+    over the points in question).
     """
 
     def __init__(self, space: PointSpace, *, seed: int) -> None:
@@ -109,7 +115,7 @@ class SimplexGP:
         self._space = space
         self._seed = seed
         self._fitted: tuple[bytes, Surrogate] | None = None
-        self._found: tuple[bytes, Points] | None = None
+        self._found: dict[bool, tuple[bytes, Points]] = {}
 
     def propose(
         self, records: Sequence[Record], scorer: Scorer | None, number: int, left: int | None = None
@@ -123,12 +129,12 @@ class SimplexGP:
         evidence = None if scorer is None else Evidence.of(records, scorer, self._space)
         if scorer is None or evidence is None or self._early(evidence):
             return filling(self._space, records, self._seed)
-        outlook = self.outlook(evidence, scorer)
         last = left == 0 and len(evidence.basis) + 1 >= LAST_OF
-        chosen = self._most_promising(outlook, scorer, rng, last=last)
-        if chosen is None:
+        outlook = self._outlook(evidence, scorer, bold=not last)
+        fresh = self._shortlist(outlook, scorer, rng, last=last)
+        if not len(fresh):
             return self._repeat(outlook.best, evidence.basis)
-        chosen, gain = self._weighed(chosen, outlook, scorer, number, leaders=0 if last else LEADERS)
+        chosen, gain = self._weighed(fresh, outlook, scorer, number, leaders=0 if last else LEADERS)
         if not self._open(chosen, evidence)[0]:
             return self._repeat(chosen, evidence.basis, gain)
         [row] = chosen.shares
@@ -147,13 +153,19 @@ class SimplexGP:
             evidence: with at least one value of each metric.
             scorer: says what gains are worth.
         """
-        key, surrogate = self._surrogate(evidence, scorer)
+        return self._outlook(evidence, scorer, bold=False)
+
+    def _outlook(self, evidence: Evidence, scorer: Scorer, *, bold: bool) -> Outlook:
+        """What a careful or a bold belief expects; see `Surrogate`."""
+        key, fitted = self._surrogate(evidence, scorer)
+        surrogate = fitted.bold if bold else fitted
         # What is fitted does not depend on the balance, nor on the trials that run or failed; what is made of it does.
         key += self._space.coordinates(evidence.asked).tobytes() + repr(scorer).encode()
-        if self._found is None or self._found[0] != key:
+        found = self._found.get(bold)
+        if found is None or found[0] != key:
             with one_thread():
-                self._found = key, self._best(evidence, surrogate, scorer)
-        return Outlook(evidence=evidence, surrogate=surrogate, best=self._found[1])
+                found = self._found[bold] = key, self._best(evidence, surrogate, scorer)
+        return Outlook(evidence=evidence, surrogate=surrogate, best=found[1])
 
     def _surrogate(self, evidence: Evidence, scorer: Scorer) -> tuple[bytes, Surrogate]:
         """What is believed of the metrics, and what that rests on; it is fitted anew only where that is new."""
@@ -197,10 +209,8 @@ class SimplexGP:
         sure = np.subtract(*_price_of_doubt(pair.base, scorer))
         return best if ahead.mean() - sure > WORTH_MOVING * ahead.std() else tried[:1]
 
-    def _most_promising(
-        self, outlook: Outlook, scorer: Scorer, rng: np.random.Generator, *, last: bool
-    ) -> Points | None:
-        """The point that it is worth most to try; None where all that may be tried was tried.
+    def _shortlist(self, outlook: Outlook, scorer: Scorer, rng: np.random.Generator, *, last: bool) -> Points:
+        """New points that it may be worth most to try, the most promising first; none where all were tried.
 
         Args:
             outlook: what the trials so far lead to expect.
@@ -224,43 +234,46 @@ class SimplexGP:
         order = np.argsort(-improvement(pool), kind="stable")
         transfers = _transfers(evidence)
         climbed = [self._climb(pool[[i]], improvement, ROUNDS, transfers, rng) for i in order[:CLIMBS]]
-        climbed.sort(key=lambda found: -found[1])
-        for points in [*(found for found, _ in climbed), *(pool[[i]] for i in order)]:
+        climbed.sort(key=lambda reached: -reached[1])
+        found = best[:0]
+        for points in [*(reached for reached, _ in climbed), best, *(pool[[i]] for i in order)]:
             exact = self._exact(points)
-            if self._open(exact, evidence)[0]:
-                return exact
-        return None
+            if self._open(exact, evidence)[0] and not self._near(exact, found, SAME)[0]:
+                found = Points.joined([found, exact])
+            if len(found) == SHORTLIST:
+                break
+        return found
 
     def _weighed(
-        self, chosen: Points, outlook: Outlook, scorer: Scorer, number: int, *, leaders: int
+        self, fresh: Points, outlook: Outlook, scorer: Scorer, number: int, *, leaders: int
     ) -> tuple[Points, float | None]:
-        """The chosen point, or a leader once more where that tells more, and what asking it is worth.
+        """The new point that tells most, or a leader once more where that tells more, and what asking it is worth.
 
-        What is worth most to try, were it measured without noise, may tell less than a second look at what may be
-        recommended. By draws of its own: a point that was chosen by some draws owes a part of its worth to luck.
+        By draws of its own: a point that was chosen by some draws owes a part of its worth to luck.
         """
         if scorer.balance.kind is BalanceKind.PARETO:
-            return chosen, None
+            return fresh[:1], None
         evidence, utility = outlook.evidence, scorer.utility
         tried = self._allowed(outlook.tried)
         expected = utility(outlook.surrogate.forecast(self._space.coordinates(tried)).mean.T)
         order = np.argsort(-expected, kind="stable")[:leaders]
         again = tried[order[~self._near(tried[order], evidence.pending, SAME)]]
-        points = Points.joined([chosen, again, outlook.best, evidence.pending])
+        points = Points.joined([fresh, again, outlook.best, evidence.pending])
         rng = np.random.default_rng([self._seed, _GAIN_STREAM, number])
         gains = outlook.surrogate.draws(self._space.coordinates(points), GAIN_DRAWS, rng).base
         noise = np.sqrt(np.square(outlook.surrogate.noise) + evidence.variances.mean(axis=0))
         seen = gains + noise[:, None, None] * rng.standard_normal(gains.shape)
-        worth, told, asked = utility(gains), utility(seen), 1 + len(again)
+        worth, told, asked = utility(gains), utility(seen), len(fresh) + len(again)
         # That of the trials that still run will be known in any case.
         known = told[asked + 1 :]
         with_each = [informed(worth, np.vstack([known, told[[i]], seen[:, i]])) for i in range(asked)]
         values = np.mean(with_each, axis=1) - informed(worth, known).mean()
-        best = int(values.argmax())
-        ahead = with_each[best] - with_each[0]
+        new, best = int(values[: len(fresh)].argmax()), int(values.argmax())
+        ahead = with_each[best] - with_each[new]
         # Both are estimates.
         sure = ahead.mean() > SURELY * ahead.std() / math.sqrt(GAIN_DRAWS)
-        best = best if sure and values[best] > WORTH_REPEATING * values[0] else 0
+        # Where neither tells anything, both are below zero by chance.
+        best = best if sure and values[best] > max(WORTH_REPEATING * values[new], 0.0) else new
         return points[[best]], max(float(values[best]), 0.0)
 
     def _aim(self, outlook: Outlook, scorer: Scorer, rng: np.random.Generator) -> tuple[Points, Utility]:

@@ -247,13 +247,18 @@ class TestTaking:
 
     def test_the_sampler_learns_from_it(self, file: Path) -> None:
         """A line of better and better mixtures is followed by the first trial of the study's own."""
-        study = made(domains={name: {} for name in "abc"})
         third = "0.3333,0.3333,0.3334,0.5,2"
         line = [f"{a},{(1 - a) / 2},{(1 - a) / 2},{0.4 + a / 2},{4 - 3 * a}" for a in (0.0, 0.2, 0.4, 0.6, 0.8)]
-        study.import_runs(write(file, HEAD, third, *line))
-        job = next_job(study)
-        assert set(study.records()[-1].basis) == set(range(6))
-        assert job.mixture is not None and job.mixture["a"] > 0.65
+        shares = []
+        for seed in range(3):
+            study = made(domains={name: {} for name in "abc"}, search={"trials": 4, "seed": seed})
+            study.import_runs(write(file, HEAD, third, *line))
+            job = next_job(study)
+            assert set(study.records()[-1].basis) == set(range(6))
+            assert job.mixture is not None
+            shares.append(job.mixture["a"])
+        # The best that was seen is at 0.8; a second look at the middle of the line would tell nothing.
+        assert min(shares) > 0.75
 
     def test_the_sampler_counts_its_own_trials_alone(self, file: Path) -> None:
         study = made()

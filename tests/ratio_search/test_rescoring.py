@@ -88,10 +88,10 @@ class TestRescoring:
         assert found.asked is not None
         advice = found.asked.advice
         assert set(advice.score.missed) == {"a/x", "b/x"}
-        assert advice.mixture["a"] == pytest.approx(0.5, abs=0.06) == advice.mixture["b"]
+        assert advice.mixture["a"] == pytest.approx(0.5, abs=0.1) == advice.mixture["b"]
         for name in advice.score.missed:
             prediction = advice.predictions[name]
-            assert prediction.value == pytest.approx(math.sqrt(0.5), abs=0.05)
+            assert prediction.value == pytest.approx(math.sqrt(0.5), abs=0.08)
             assert prediction.reaches is not None and prediction.reaches < 0.1
             assert f"{name} is expected to be {prediction.value:.4g} in place of 0.8" in advice.basis
         assert "no other mixture that keeps the guards is expected to come nearer" in advice.basis

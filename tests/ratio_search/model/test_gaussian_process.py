@@ -11,6 +11,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 from ratio_search.model.gaussian_process import FIT_AT_MOST, JITTER, GaussianProcess, _surprise
 from ratio_search.model.measurements import Array, Measurements
 from ratio_search.model.prior import Prior
+from ratio_search.model.trend import Trend
 
 SEEDS = st.integers(0, 2**32 - 1)
 PRIORS = [Prior(), Prior(spread=None)]
@@ -34,9 +35,9 @@ def test_the_gradient_is_that_of_the_surprise(prior: Prior, own: int | None, see
     rng = np.random.default_rng(seed)
     x, y, variance = rng.random((8, 3)), rng.standard_normal(8), rng.choice([0.0, 0.1, 1.0], 8)
     theta = rng.uniform(-1.5, 1.5, len(prior.start(3, own)))
-    seen = Measurements.of(x, y, variance)
-    _, gradient = _surprise(theta, seen, prior, own)
-    numeric = approx_fprime(theta, lambda at: _surprise(at, seen, prior, own)[0], 1e-6)
+    seen, trend = Measurements.of(x, y, variance), Trend.of(x, prior, own)
+    _, gradient = _surprise(theta, seen, prior, trend)
+    numeric = approx_fprime(theta, lambda at: _surprise(at, seen, prior, trend)[0], 1e-6)
     assert gradient == pytest.approx(numeric, rel=1e-3, abs=1e-3)
 
 
@@ -63,22 +64,25 @@ class TestPosterior:
         assert process.lengths == pytest.approx(lengths)
         assert process.noise == pytest.approx(noise * spread**2)
 
-    def test_a_part_of_one_input_alone_adds_to_it(self) -> None:
+    def test_a_curve_and_a_line_along_one_input_add_to_it(self) -> None:
         rng = np.random.default_rng(0)
         x, y, at = rng.random((9, 3)), rng.standard_normal(9), rng.random((5, 3))
         theta = np.log([0.3, 0.7, 2.0, 1.7, 0.05, 0.8, 0.4])
         process = GaussianProcess(Measurements.of(x, y), Prior(), theta, (0.0, 1.0), own=2)
-        # A length scale beyond all distances is how an input is told not to matter.
-        other = GaussianProcessRegressor(
+        slope, sd = np.array(Prior().slope) / x[:, 2].std()
+        curves = (
             ConstantKernel(1.0)
             + ConstantKernel(1.7) * Matern([0.3, 0.7, 2.0], nu=2.5)
-            + ConstantKernel(0.8) * Matern([1e9, 1e9, 0.4], nu=2.5, length_scale_bounds="fixed"),
-            alpha=0.05 + JITTER,
-            optimizer=None,
-        ).fit(x, y)
-        expected, covariance = other.predict(at, return_cov=True)
+            # A length scale beyond all distances is how an input is told not to matter.
+            + ConstantKernel(0.8) * Matern([1e9, 1e9, 0.4], nu=2.5)
+        )
+        both = np.vstack([x, at])
+        own = both[:, 2] - x[:, 2].mean()
+        prior = curves(both) + np.outer(sd * own, sd * own)
+        pull = prior[9:, :9] @ np.linalg.inv(prior[:9, :9] + (0.05 + JITTER) * np.eye(9))
         found = process.moments(at)
-        assert found.mean == pytest.approx(expected, abs=1e-6)
+        covariance = prior[9:, 9:] - pull @ prior[:9, 9:]
+        assert found.mean == pytest.approx(slope * own[9:] + pull @ (y - slope * own[:9]), abs=1e-6)
         assert process.mean(at) == pytest.approx(found.mean)
         assert found.variance == pytest.approx(covariance.diagonal(), abs=1e-6)
         assert process.covariance((at, found), (at, found)) == pytest.approx(covariance, abs=1e-6)
@@ -130,6 +134,20 @@ class TestFit:
         process = GaussianProcess.fit(Measurements.of(x, np.sin(4 * x[:, 0])), Prior(), own=1)
         assert process.lengths.argmin() == 0
         assert process.mean(at) == pytest.approx(np.sin(4 * at[:, 0]), abs=0.1)
+
+    def test_an_own_input_is_expected_to_raise_the_quantity_until_measurements_say_otherwise(self) -> None:
+        ends = np.full((2, 6), 0.5)
+        ends[:, 1] = 0.1, 0.9
+        prior, rises = Prior(slope=(0.6, 0.4)), []
+        for seed in range(10):
+            rng = np.random.default_rng(seed)
+            x, noise = rng.random((40, 6)), rng.standard_normal(40)
+            measured = [(4, noise), (40, noise / 10 - 3 * x[:, 1])]
+            fits = [GaussianProcess.fit(Measurements.of(x[:n], y[:n]), prior, own=1) for n, y in measured]
+            rises.append([float(np.diff(process.mean(ends))[0]) for process in fits])
+        of_noise, falling = np.mean(rises, axis=0)
+        assert of_noise > 0.3
+        assert falling == pytest.approx(-2.4, rel=0.05)
 
     def test_inputs_that_do_not_matter_get_long_length_scales(self) -> None:
         x = np.random.default_rng(0).random((30, 6))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratio_search.model.measurements import Array
-from ratio_search.model.surrogate import COMMON, EXPERTS, WAYS, Surrogate, _normal
+from ratio_search.model.surrogate import BOLD_WAYS, COMMON, EXPERTS, Surrogate, _normal
 
 SEEDS = st.integers(0, 2**32 - 1)
 N = 2048
@@ -188,21 +188,41 @@ class TestFit:
         assert believed == alone
         assert surrogate.doubted.tolist() == [not alone, *[False] * 15]
 
-    def test_what_is_expected_comes_from_the_most_probable_and_how_sure_it_is_from_several(
+    def test_boldly_the_most_probable_is_expected_and_how_sure_it_is_comes_from_several(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         x, at = mixtures(12, 4), mixtures(40, 4, seed=9)
         gains = law(x) + 0.2 * np.random.default_rng(1).standard_normal((12, law(x).shape[1]))
-        found = []
-        for ways in (1, WAYS):
-            monkeypatch.setattr("ratio_search.model.surrogate.WAYS", ways)
-            found.append(Surrogate.fit(x, gains, np.zeros_like(gains), domains=4))
-        alone, several = (surrogate.forecast(at) for surrogate in found)
+        found, told = [], []
+        for ways in (1, BOLD_WAYS):
+            monkeypatch.setattr("ratio_search.model.surrogate.BOLD_WAYS", ways)
+            found.append(Surrogate.fit(x, gains, np.zeros_like(gains), domains=4).bold)
+            told.append(found[-1].forecast(at))
+        alone, several = told
         assert several.mean == pytest.approx(alone.mean)
         assert np.median(several.sd / alone.sd) > 1.05
         draws = found[1].draws(at[:20], 4096, np.random.default_rng(0))
         drawn = np.concatenate([draws.base, draws.at(at[20:])], axis=1).mean(axis=2).T
         assert drawn == pytest.approx(several.mean, abs=0.1 * several.sd.max())
+
+    def test_with_care_what_is_expected_leaves_the_most_probable_as_noise_grows(self) -> None:
+        x, at = mixtures(16, 4), mixtures(40, 4, seed=9)
+        noise = np.random.default_rng(1).standard_normal((16, law(x).shape[1]))
+        apart = []
+        for part in (0.001, 0.1, 1.0):
+            # Stated, so that nothing else has to be learned.
+            variances = np.full_like(noise, (part * law(x).std()) ** 2)
+            careful = Surrogate.fit(x, law(x) + np.sqrt(variances) * noise, variances, domains=4)
+            by = np.abs(careful.forecast(at).mean - careful.bold.forecast(at).mean)
+            apart.append(float((by / careful.forecast(at).sd).mean()))
+        assert apart[0] < 0.5 * apart[1] < 0.5 * apart[2]
+
+    def test_with_care_noise_is_taken_less_for_what_mixtures_do(self) -> None:
+        x, at = mixtures(12, 4), mixtures(200, 4, seed=9)
+        noise = [np.random.default_rng(seed).standard_normal((12, 2)) for seed in range(12)]
+        fits = [Surrogate.fit(x, gains, np.zeros((12, 2)), domains=4) for gains in noise]
+        careful, bold = (np.mean([np.square(f.forecast(at).mean) for f in by]) for by in (fits, [f.bold for f in fits]))
+        assert careful < 0.95 * bold
 
     def test_what_went_wrong_is_told_by_all_experts(self) -> None:
         x = mixtures(20, 3)
