@@ -14,7 +14,9 @@ from benchmarks.mixing.contestants.log_linear import LogLinear
 from benchmarks.mixing.figures import FLOOR, figures
 from benchmarks.mixing.laws import laws
 from benchmarks.mixing.maximise import Effort, maximise
+from benchmarks.mixing.pile import pile
 from benchmarks.mixing.problems import Floats, Landscape, Noise, Problem, random_mixtures
+from benchmarks.mixing.quickstart import quickstart
 from benchmarks.mixing.regret import Yardstick
 from benchmarks.mixing.runs import Outcome, Results, Run, play
 from benchmarks.mixing.suite import BALANCES, Suite
@@ -54,6 +56,12 @@ def test_a_law_is_the_same_for_the_same_seed_and_another_for_another() -> None:
     assert [one.digest for one in again] == [one.digest for one in LANDSCAPES]
     assert not {one.digest for one in other} & {one.digest for one in LANDSCAPES}
     assert not {one.name for one in other} & {one.name for one in LANDSCAPES}
+
+
+def test_nets_are_the_same_on_every_machine_as_they_are_not_fitted_there(tmp_path: Path) -> None:
+    found = [*quickstart(tmp_path), *pile(tmp_path)]
+    assert "quickstart" in {landscape.name for landscape in found}
+    assert not list(tmp_path.iterdir())
 
 
 def test_scores_of_many_at_once_are_the_products_own(problem: Problem) -> None:
@@ -180,13 +188,14 @@ def test_figures_compare_on_the_problems_that_all_met_and_keep_high_noise_apart(
 
 
 def test_results_depend_on_the_method_s_code_and_not_on_what_is_beside_it() -> None:
-    files = {file.relative_to(registry.ROOT).as_posix() for file in registry.closure(registry.OURS)}
+    files = {file.relative_to(registry.ROOT).as_posix() for file in registry.sources(registry.OURS)}
     assert {
         "ratio_search/sampler/simplex_sampler.py",
         "ratio_search/space/simplex.py",
         "objectives/scorer/scorer.py",
     } <= files
-    assert not {"ratio_search/cli/studies.py", "ratio_search/report.py", "ratio_search/runner.py"} & files
+    assert all((registry.ROOT / file).is_file() for file in files)
+    assert not {"ratio_search/cli/studies.py", "ratio_search/report.py", "objectives/data/gathering.py"} & files
 
 
 def test_layout_comments_and_docstrings_do_not_count_as_code(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ VARIANTS: dict[str, Maker] = {
     "isotropic": _model(_view(0.5, spread=None)),
     "isotropic-too": _model(_view(0.5), _view(0.25, spread=0.72), _view(0.5, spread=None)),
     "independent-errors": lambda setting: Altered(setting, COMMON=0.0),
-    "one-way": lambda setting: Altered(setting, WAYS=1),
+    "one-way": lambda setting: Altered(setting, WAYS=1, BOLD_WAYS=1),
 }
 """Ablations of our method: `ours:<name>` is made by what stands here under <name>.
 

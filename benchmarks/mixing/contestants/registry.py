@@ -16,8 +16,9 @@ from .base import Contestant, Maker, Setting
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
 
-OURS = ("ratio_search.sampler.simplex_sampler", "ratio_search.adviser", "objectives.scorer")
-"""Our method's modules. With all that they import from this repository, they decide whether results are still valid."""
+OURS = ("ratio_search.sampler", "ratio_search.model", "ratio_search.space", "ratio_search.anchors", "objectives.scorer")
+"""Our method's packages and modules: they decide whether results are still valid. How rows are read, for one, does not.
+"""
 
 OWN = "ours"
 SUFFIX = f"+{OWN}"
@@ -34,7 +35,7 @@ class Entry:
         files: its code; with the libraries' versions, it decides whether results are still valid.
         libraries: distributions that do its work.
         most_seeds, most_trials: how many runs of a problem it gets at most, and how long ones: some take minutes.
-        modules: likewise code: modules of this repository, with all that they import from it.
+        modules: likewise code: packages and modules of this repository.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Entry:
 def code(name: str) -> str:
     """A hash of all the code behind a contestant: where it differs, results may."""
     found = entry(name)
-    files = sorted({*found.files, HERE / "base.py", *closure(found.modules)})
+    files = sorted({*found.files, HERE / "base.py", *sources(found.modules)})
     versions = [(name, version(name)) for name in found.libraries]
     return digest([name, *map(meaning, files), *versions])
 
@@ -145,20 +146,10 @@ PEERS = {"none": (), "optuna": _USUAL, "all": (*_USUAL, "botorch", "botorch-comp
 
 
 @functools.cache
-def closure(modules: Sequence[str]) -> frozenset[Path]:
-    """The files of modules of this repository and of all that they import from it."""
+def sources(modules: Sequence[str]) -> frozenset[Path]:
+    """The files of some packages and modules of this repository."""
     found: set[Path] = set()
-    waiting = list(modules)
-    while waiting:
-        name = waiting.pop()
+    for name in modules:
         path = ROOT.joinpath(*name.split("."))
-        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        if file in found or not file.is_file():
-            continue
-        found.add(file)
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names]
+        found.update(path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")])
     return frozenset(found)
