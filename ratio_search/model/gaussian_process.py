@@ -8,18 +8,13 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.linalg import cholesky, lapack
-from scipy.optimize import minimize
-from scipy.special import ndtri
-from scipy.stats import qmc
 
 from ratio_search.model.kernel import Kernel
 from ratio_search.model.measurements import Array, Measurements
+from ratio_search.model.posterior import JITTER, Posterior
 from ratio_search.model.prior import Prior
 from ratio_search.model.trend import Trend
-
-JITTER = 1e-8
-"""Added to the variance of every measurement, in units of their spread squared, so that repeats can be factorised."""
+from ratio_search.model.triangular import diagonal, inverse_of, lower_solved, root_of
 
 FIT_AT_MOST, KEEP_AT_MOST = 160, 600
 """Measurements that hyperparameters are fitted to, and that a process rests on; more of them change little, and cost
@@ -31,13 +26,6 @@ may go wrong."""
 
 TOGETHER = 2
 """Measurements that may back each other, so that only a doubt of all of them helps."""
-
-TRIES, WIDER = 8, 1.2
-"""Hyperparameters that are looked at for each that is chosen, and how much further apart they lie than a normal
-distribution would have them."""
-
-_ITERATIONS = 60
-_STEP, _FLATTEST = 1e-3, 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +92,9 @@ class GaussianProcess:
         self._x = scaled.x
         kernel = self._between(self._x, self._x)
         own_noise = scaled.variance + self.doubt / spread**2
-        _diagonal(kernel)[:] += own_noise + self._kernel.noise + JITTER
-        self._root: Array = cholesky(kernel, lower=True, check_finite=False)
-        inverse = _inverse(self._root)
+        diagonal(kernel)[:] += own_noise + self._kernel.noise + JITTER
+        self._root = root_of(kernel)
+        inverse = inverse_of(self._root)
         self._weights = inverse @ (scaled.y - self._trend.mean(self._x))
         self.residuals: Array = self._weights / inverse.diagonal() * spread
         self._doubtful = measured.doubtful
@@ -141,8 +129,7 @@ class GaussianProcess:
         """Processes with hyperparameters that are likely, equally so; for n = 1 this one, with the most probable ones.
 
         Few noisy measurements leave it open what is noise, and the most probable answer alone is far too sure of
-        itself. Drawn by importance resampling from a normal distribution that has the curvature of the posterior
-        density at its peak (Rubin, "Using the SIR algorithm", Bayesian Statistics 3, 1988), the same way each time.
+        itself. The same ones each time.
 
         Args:
             n: how many.
@@ -152,7 +139,7 @@ class GaussianProcess:
         measured, doubt, trend = self._measured, self.doubt, self._trend
         doubted = dataclasses.replace(measured, variance=measured.variance + doubt)
         scaled = doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*self._scale)
-        thetas = _likely(self._theta, scaled, self._prior, trend, n)
+        thetas = Posterior(scaled, self._prior, trend).likely(self._theta, n)
         return [GaussianProcess(measured, self._prior, theta, self._scale, doubt, trend.own) for theta in thetas]
 
     @classmethod
@@ -166,8 +153,8 @@ class GaussianProcess:
             measured = dataclasses.replace(measured, y=np.full(len(measured), scale[0]))
         doubted = dataclasses.replace(measured, variance=measured.variance + doubt)
         trend = Trend.of(measured.x, prior, own)
-        theta = _most_probable(doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*scale), prior, trend)
-        surprise, _ = _surprise(theta, doubted.scaled(*scale), prior, trend)
+        theta = Posterior(doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*scale), prior, trend).most_probable()
+        surprise = Posterior(doubted.scaled(*scale), prior, trend).surprising(theta)
         return cls(measured, prior, theta, scale, doubt, own), surprise + len(measured) * math.log(scale[1])
 
     def _doubted_further(self) -> Array | None:
@@ -222,89 +209,6 @@ class GaussianProcess:
     def _between(self, a: Array, b: Array) -> Array:
         """Covariances before anything was measured, (n_a, n_b), in spreads, of points round the measured ones' mean."""
         return self._kernel.between(a, b) + self._trend.between(a, b)
-
-
-def _most_probable(scaled: Measurements, prior: Prior, trend: Trend) -> Array:
-    """The hyperparameters of measurements that lie round a mean of 0, with a spread of 1."""
-    inputs, own = scaled.x.shape[1], trend.own
-    found = minimize(
-        _surprise,
-        prior.start(inputs, own),
-        args=(scaled, prior, trend),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=prior.bounds(inputs, own),
-        options={"maxiter": _ITERATIONS, "maxcor": 20},
-    )
-    theta: Array = found.x
-    return theta
-
-
-def _likely(peak: Array, scaled: Measurements, prior: Prior, trend: Trend, n: int) -> Array:
-    """Draws of the hyperparameters, (n, n_hyperparameters), round the most probable ones; see `likely`."""
-    even = qmc.Sobol(len(peak), rng=0).random(2 ** math.ceil(math.log2(TRIES * n)))
-    normal = ndtri(np.clip(even, 1e-6, 1 - 1e-6))
-    tries = peak + WIDER * normal @ _deviations(peak, scaled, prior, trend).T
-    tries = np.clip(tries, *np.array(prior.bounds(scaled.x.shape[1], trend.own)).T)
-    surprises = np.array([_surprise(theta, scaled, prior, trend)[0] for theta in tries])
-    weights = np.exp(surprises.min() - surprises + 0.5 * np.square(normal).sum(axis=1))
-    reached = np.cumsum(weights / weights.sum())
-    chosen: Array = tries[np.minimum(np.searchsorted(reached, (np.arange(n) + 0.5) / n), len(tries) - 1)]
-    return chosen
-
-
-def _deviations(peak: Array, scaled: Measurements, prior: Prior, trend: Trend) -> Array:
-    """A root of the hyperparameters' covariances, by the curvature of the surprise at its lowest."""
-    moved = np.eye(len(peak)) * _STEP
-    slopes = [
-        _surprise(peak + by, scaled, prior, trend)[1] - _surprise(peak - by, scaled, prior, trend)[1] for by in moved
-    ]
-    curvature = np.array(slopes) / (2 * _STEP)
-    values, directions = np.linalg.eigh((curvature + curvature.T) / 2)
-    # At the bounds the surprise may not be at its lowest, and bend the other way.
-    found: Array = directions / np.sqrt(np.maximum(values, _FLATTEST))
-    return found
-
-
-def _surprise(theta: Array, seen: Measurements, prior: Prior, trend: Trend) -> tuple[float, Array]:
-    """The negative logarithm of the posterior density of hyperparameters, up to a constant, and its gradient."""
-    inputs, own = seen.x.shape[1], trend.own
-    alike = Kernel.of(theta, prior, inputs, own)
-    kernel, slopes = alike.with_slopes(seen.x)
-    kernel += trend.between(seen.x, seen.x)
-    _diagonal(kernel)[:] += seen.variance + alike.noise + JITTER
-    factor = cholesky(kernel, lower=True, check_finite=False)
-    inverse = _inverse(factor)
-    y = seen.y - trend.mean(seen.x)
-    weights = inverse @ y
-    value = 0.5 * float(y @ weights) + float(np.log(factor.diagonal()).sum())
-    pull = 0.5 * (inverse - np.outer(weights, weights))
-    believed, gradient = prior.surprise(theta, inputs, own)
-    return value + believed, gradient + slopes.along(pull, alike.noise, prior.lengths(inputs))
-
-
-def lower_solved(root: Array, right: Array) -> Array:
-    """The solution of root x = right with a lower triangular root, (n, m); LAPACK itself, as it is called so often."""
-    found, info = lapack.dtrtrs(root, right, lower=1)
-    assert info == 0, info
-    solved: Array = found
-    return solved
-
-
-def _inverse(root: Array) -> Array:
-    """The inverse of a matrix whose lower Cholesky factor is given."""
-    half, info = lapack.dpotri(root, lower=1)
-    assert info == 0, info
-    # The upper half of the root is 0, and stays so.
-    found: Array = half + half.T
-    _diagonal(found)[:] /= 2
-    return found
-
-
-def _diagonal(square: Array) -> Array:
-    """The diagonal of a square matrix, to be written to."""
-    diagonal: Array = np.einsum("ii->i", square)
-    return diagonal
 
 
 def _differ(y: Array) -> bool:

@@ -58,10 +58,11 @@ class Kernel:
             b: others, (n_b, n_inputs).
         """
         scales = ROOT5 / self.lengths
-        found = _matern(np.sqrt(_squares(a * scales, b * scales)), self.signal)
-        found += 1.0
+        root = _distances(a * scales, b * scales)
+        found = _matern(root, np.exp(-root), self.signal)
         if self.own is not None:
-            found += _matern(self._steps(a, b), self.alone)
+            found += _matern(*self._along(a[:, self.own], b[:, self.own]), self.alone)
+        found += 1.0
         return found
 
     def with_slopes(self, x: Array) -> tuple[Array, Slopes]:
@@ -70,26 +71,39 @@ class Kernel:
         Args:
             x: (n, n_inputs).
         """
-        scaled = x / self.lengths
-        root = ROOT5 * np.sqrt(_squares(scaled, scaled))
+        scaled = x * (ROOT5 / self.lengths)
+        root = _distances(scaled, scaled)
         decay = np.exp(-root)
-        curved = _polynomial(root) * decay * self.signal
-        # By the logarithm of a length: this times the squared scaled difference in that input.
-        moved = 5 / 3 * self.signal * (1 + root) * decay
+        decay *= self.signal
+        # By the logarithm of a length: this times a third of the squared scaled difference in that input.
+        moved = root + 1
+        moved *= decay
+        curved = _third_of_square(root)
+        curved *= decay
+        curved += moved
         kernel = curved + 1.0
         if self.own is None:
             return kernel, Slopes(scaled=scaled, moved=moved, curved=curved, alone=())
-        step = self._steps(x, x)
-        decay = np.exp(-step)
-        alone = _polynomial(step) * decay * self.alone
-        longer = self.alone / 3 * np.square(step) * (1 + step) * decay
-        return kernel + alone, Slopes(scaled=scaled, moved=moved, curved=curved, alone=(alone, longer))
+        step, decay = self._along(x[:, self.own], x[:, self.own])
+        decay *= self.alone
+        linear = step + 1
+        linear *= decay
+        longer = _third_of_square(step)
+        alone = longer * decay
+        alone += linear
+        longer *= linear
+        kernel += alone
+        return kernel, Slopes(scaled=scaled, moved=moved, curved=curved, alone=(alone, longer))
 
-    def _steps(self, a: Array, b: Array) -> Array:
-        found: Array = np.subtract.outer(a[:, self.own], b[:, self.own])
-        np.abs(found, out=found)
-        found *= ROOT5 / self.alone_length
-        return found
+    def _along(self, a: Array, b: Array) -> tuple[Array, Array]:
+        """Distances along one input, times the root of 5, and their exponential decay, (n_a, n_b) both."""
+        a, b = a * (ROOT5 / self.alone_length), b * (ROOT5 / self.alone_length)
+        step = np.subtract.outer(a, b)
+        np.abs(step, out=step)
+        # Exponentials of the points are far fewer than those of the distances.
+        decay = np.multiply.outer(np.exp(a), np.exp(-b))
+        np.minimum(decay, 1 / decay, out=decay)
+        return step, decay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,8 +111,8 @@ class Slopes:
     """How the covariances of n points move with a kernel's hyperparameters.
 
     Attributes:
-        scaled: the points in length scales, (n, n_inputs).
-        moved: by the logarithm of a length scale, over the squared scaled differences in its input, (n, n).
+        scaled: the points in length scales, times the root of 5, (n, n_inputs).
+        moved: by the logarithm of a length scale, over a third of the squared scaled differences in its input, (n, n).
         curved: by the logarithm of the signal, (n, n).
         alone: by the logarithms of variance and length scale of the part that depends on one input alone, (n, n) both.
     """
@@ -118,33 +132,32 @@ class Slopes:
         """
         # Summed over pairs, squared differences take two products instead of a matrix for each input.
         moved = pull * self.moved
-        by_input = 2 * (moved.sum(axis=1) @ np.square(self.scaled) - (self.scaled * (moved @ self.scaled)).sum(axis=0))
-        by_length = by_input if lengths > 1 else [by_input.sum()]
-        rest = [float((pull * by).sum()) for by in (self.curved, *self.alone)]
-        return np.array([*by_length, rest[0], float(pull.trace()) * noise, *rest[1:]])
+        by_input = moved.sum(axis=1) @ np.square(self.scaled) - (self.scaled * (moved @ self.scaled)).sum(axis=0)
+        by_length = 2 / 3 * (by_input if lengths > 1 else by_input.sum(keepdims=True))
+        signal, *alone = (np.vdot(pull, by) for by in (self.curved, *self.alone))
+        return np.array([*by_length, signal, pull.trace() * noise, *alone])
 
 
-def _matern(root: Array, variance: float) -> Array:
-    """The Matern 5/2 kernel at distances times the root of 5; what is given is written over."""
-    found = _polynomial(root)
-    np.negative(root, out=root)
-    found *= np.exp(root, out=root)
-    found *= variance
+def _matern(root: Array, decay: Array, variance: float) -> Array:
+    """The Matern 5/2 kernel at distances times the root of 5, of which the decay is given; both are written over."""
+    decay *= variance
+    found = _third_of_square(root)
+    root += 1
+    found += root
+    found *= decay
     return found
 
 
-def _polynomial(root: Array) -> Array:
-    """What the kernel is at distances times the root of 5, beside its exponential decay."""
+def _third_of_square(root: Array) -> Array:
     found: Array = root * root
     found /= 3
-    found += root
-    found += 1
     return found
 
 
-def _squares(a: Array, b: Array) -> Array:
-    found: Array = a @ (-2 * b.T)
-    found += np.square(a).sum(axis=1)[:, None]
-    found += np.square(b).sum(axis=1)
+def _distances(a: Array, b: Array) -> Array:
+    """Euclidean distances, (n_a, n_b)."""
+    found: Array = a @ (-2 * b).T
+    found += np.einsum("ij,ij->i", a, a)[:, None]
+    found += np.einsum("ij,ij->i", b, b)
     np.maximum(found, 0, out=found)
-    return found
+    return np.sqrt(found, out=found)

@@ -59,36 +59,42 @@ class Prior:
         alone = [] if own is None else [_ALONE, _LENGTHS]
         return [*[_LENGTHS] * self.lengths(inputs), _SIGNALS, _NOISES, *alone]
 
-    def surprise(self, theta: Array, inputs: int, own: int | None) -> tuple[float, Array]:
-        """The negative logarithm of the prior's density, up to a constant, and its gradient.
+    def believed(self, inputs: int, own: int | None) -> Belief:
+        """What is believed of hyperparameters together.
 
         Args:
-            theta: hyperparameters.
             inputs: how many there are.
             own: the place of the quantity's own input; None where it has none.
         """
-        q, gradient = self.lengths(inputs), np.zeros_like(theta)
-        if self.spread is None:
-            value = _normal(0, self.length, theta, gradient)
-        else:
-            (centre, width), precise, like, value = self.length, 1 / self.spread**2, np.ones(q), 0.0
-            if own is not None:
-                like[own] = 0
-                value += _normal(own, self.own_length, theta, gradient)
-            # The common mean at its own most probable value, where the surprise does not move with it.
-            loose = 1 / width**2
-            common = (like @ theta[:q] * precise + centre * loose) / (like.sum() * precise + loose)
-            apart = like * (theta[:q] - common)
-            value += 0.5 * precise * float(apart @ apart) + 0.5 * loose * (common - centre) ** 2
-            gradient[:q] += precise * apart
         rest = [self.signal, self.noise, *([] if own is None else [self.alone, self.alone_length])]
-        value += sum(_normal(i, believed, theta, gradient) for i, believed in enumerate(rest, start=q))
-        return float(value), gradient
+        spread, q = self.spread, self.lengths(inputs)
+        mean, sd = np.array([*[self.length] * q, *rest]).T
+        if spread is None:
+            return Belief(mean=mean, precision=np.diag(1 / sd**2))
+        alike = np.arange(q) if own is None else np.delete(np.arange(q), own)
+        sd[alike] = spread
+        if own is not None:
+            mean[own], sd[own] = self.own_length
+        precision = np.diag(1 / sd**2)
+        # The common mean is unknown, and goes with them: that adds its variance to all of their covariances.
+        precision[np.ix_(alike, alike)] -= spread**-4 / (len(alike) / spread**2 + 1 / self.length[1] ** 2)
+        return Belief(mean=mean, precision=precision)
 
 
-def _normal(place: int, believed: Normal, theta: Array, gradient: Array) -> float:
-    """The surprise of one logarithm by itself; its slope is added to the gradient."""
-    mean, sd = believed
-    away = float(theta[place] - mean) / sd
-    gradient[place] += away / sd
-    return 0.5 * away**2
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Belief:
+    """A normal distribution of a process' hyperparameters.
+
+    Attributes:
+        mean: (n_hyperparameters,).
+        precision: the inverse of their covariances, (n_hyperparameters, n_hyperparameters).
+    """
+
+    mean: Array
+    precision: Array
+
+    def surprise(self, theta: Array) -> tuple[float, Array]:
+        """The negative logarithm of its density at hyperparameters, up to a constant, and its gradient."""
+        away = theta - self.mean
+        gradient: Array = self.precision @ away
+        return 0.5 * float(away @ gradient), gradient

@@ -11,13 +11,13 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cholesky
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from ratio_search.model.gaussian_process import GaussianProcess, Moments, lower_solved
+from ratio_search.model.gaussian_process import GaussianProcess, Moments
 from ratio_search.model.measurements import Array, Measurements
 from ratio_search.model.prior import Prior
+from ratio_search.model.triangular import diagonal, lower_solved, root_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,8 +291,8 @@ class _Known:
         root = np.empty((0, 0))
         if len(base):
             covariance = process.covariance((base, moments), (base, moments))
-            covariance[np.diag_indices_from(covariance)] += process.jitter
-            root = cholesky(covariance, lower=True, check_finite=False)
+            diagonal(covariance)[:] += process.jitter
+            root = root_of(covariance)
         values = moments.mean[:, None] + root @ normal
         return cls(process=process, base=base, moments=moments, root=root, apart=normal, values=values)
 

@@ -40,7 +40,7 @@ WORTH_REPEATING, SURELY = 1.2, 3.0
 POOL = 600
 """Points that are looked at before the best of them are improved step by step."""
 
-CLIMBS, ROUNDS, TRANSFERS = 2, 8, 400
+CLIMBS, ROUNDS, TRANSFERS = 2, 8, 200
 """Points of the pool that are improved, steps of each, and transfers that a step is chosen from, at most."""
 
 BEST_ROUNDS = 10
@@ -384,4 +384,4 @@ def _price_of_doubt(gains: Array, scorer: Scorer) -> Array:
 
 def _transfers(evidence: Evidence) -> int:
     """How many transfers a step is chosen from."""
-    return int(np.clip(EFFORT // max(evidence.gains.size, 1), TRANSFERS // 8, TRANSFERS))
+    return int(np.clip(EFFORT // max(evidence.gains.size, 1), TRANSFERS // 4, TRANSFERS))

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from ratio_search.model.gaussian_process import FIT_AT_MOST, JITTER, GaussianProcess, _surprise
+from ratio_search.model.gaussian_process import FIT_AT_MOST, GaussianProcess
 from ratio_search.model.measurements import Array, Measurements
+from ratio_search.model.posterior import JITTER
 from ratio_search.model.prior import Prior
-from ratio_search.model.trend import Trend
 
 SEEDS = st.integers(0, 2**32 - 1)
 PRIORS = [Prior(), Prior(spread=None)]
@@ -25,20 +24,6 @@ def smooth(x: Array) -> Array:
 
 def explained(process: GaussianProcess) -> float:
     return float(1 - np.square(process.residuals).sum() / np.square(process.naive).sum())
-
-
-@pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("own", OWN)
-@settings(max_examples=10, deadline=None)
-@given(SEEDS)
-def test_the_gradient_is_that_of_the_surprise(prior: Prior, own: int | None, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    x, y, variance = rng.random((8, 3)), rng.standard_normal(8), rng.choice([0.0, 0.1, 1.0], 8)
-    theta = rng.uniform(-1.5, 1.5, len(prior.start(3, own)))
-    seen, trend = Measurements.of(x, y, variance), Trend.of(x, prior, own)
-    _, gradient = _surprise(theta, seen, prior, trend)
-    numeric = approx_fprime(theta, lambda at: _surprise(at, seen, prior, trend)[0], 1e-6)
-    assert gradient == pytest.approx(numeric, rel=1e-3, abs=1e-3)
 
 
 class TestPosterior:
@@ -302,7 +287,7 @@ class TestLikely:
         for n in (8, 150):
             x = rng.random((n, 2))
             process = GaussianProcess.fit(Measurements.of(x, smooth(x) + 0.3 * rng.standard_normal(n)), Prior())
-            noises = np.log([p.noise for p in process.likely(8)])
+            noises = np.log([p.noise for p in process.likely(32)])
             assert noises.min() < np.log(process.noise) < noises.max()
             apart.append(noises.std())
         assert apart[1] < 0.3 < apart[0]

@@ -45,9 +45,10 @@ def test_the_surprise_is_that_of_normal_logarithms(prior: Prior, own: int | None
         expected += of_lengths(theta[:q], prior)
     else:
         expected += of_lengths(np.delete(theta[:q], own), prior) + away(theta[own], prior.own_length)
-    value, gradient = prior.surprise(theta, 4, own)
+    believed = prior.believed(4, own)
+    value, gradient = believed.surprise(theta)
     assert value == pytest.approx(expected, rel=1e-6)
-    assert gradient == pytest.approx(approx_fprime(theta, lambda at: prior.surprise(at, 4, own)[0]), abs=1e-4)
+    assert gradient == pytest.approx(approx_fprime(theta, lambda at: believed.surprise(at)[0]), abs=1e-4)
 
 
 @pytest.mark.parametrize("prior", PRIORS)
