@@ -23,7 +23,11 @@ TRIES, WIDER = 8, 1.2
 distribution would have them."""
 
 _ITERATIONS, _ENOUGH = 60, 1e-5
+"""Steps towards the most probable ones, at most, and the part of the surprise that one must gain for another to follow.
+"""
+
 _STEP, _FLATTEST = 1e-3, 0.25
+"""How far apart the slopes are that tell the curvature, and the least that it counts as."""
 
 
 class Posterior:
