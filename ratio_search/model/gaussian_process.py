@@ -59,6 +59,7 @@ class GaussianProcess:
         lengths: the length scale of each input.
         noise: learned variance of a measurement, in the quantity's units squared.
         noisiness: that and the stated variances' mean, by the variance of what was measured.
+        surprise: the negative logarithm of the density of hyperparameters and measurements, up to a constant.
         jitter: variance in the same units that counts as rounding: no smaller one is told apart from it.
         residuals: of each measurement, its difference from what the others predict, (n_measured,).
         naive: likewise its difference from the mean of the others, which is the yardstick.
@@ -95,7 +96,15 @@ class GaussianProcess:
         diagonal(kernel)[:] += own_noise + self._kernel.noise + JITTER
         self._root = root_of(kernel)
         inverse = inverse_of(self._root)
-        self._weights = inverse @ (scaled.y - self._trend.mean(self._x))
+        apart = scaled.y - self._trend.mean(self._x)
+        self._weights = inverse @ apart
+        believed, _ = prior.believed(measured.x.shape[1], own).surprise(theta)
+        self.surprise = (
+            0.5 * float(apart @ self._weights)
+            + float(np.log(self._root.diagonal()).sum())
+            + believed
+            + len(measured) * math.log(spread)
+        )
         self.residuals: Array = self._weights / inverse.diagonal() * spread
         self._doubtful = measured.doubtful
         self._surprises: Array = np.abs(self._weights) / np.sqrt(inverse.diagonal())
@@ -112,16 +121,15 @@ class GaussianProcess:
         """
         kept = measured.spread_out(KEEP_AT_MOST)
         everything, measured = len(measured), measured[kept]
-        found, surprise = cls._doubting(measured, np.zeros(len(measured)), prior, own)
-        tentative = found
+        found = tentative = cls._doubting(measured, np.zeros(len(measured)), prior, own)
         for _ in range(len(measured) // 5):
             doubt = tentative._doubted_further()
             further = 0 if doubt is None else np.count_nonzero(doubt) - np.count_nonzero(found.doubt)
             if doubt is None or further > TOGETHER or not _differ(measured.y[doubt == 0]):
                 break
-            tentative, less = cls._doubting(measured, doubt, prior, own)
-            if surprise - less >= DOUBT * further:
-                found, surprise = tentative, less
+            tentative = cls._doubting(measured, doubt, prior, own)
+            if found.surprise - tentative.surprise >= DOUBT * further:
+                found = tentative
         found.doubted = np.isin(np.arange(everything), kept[found.doubt > 0])
         return found
 
@@ -143,8 +151,8 @@ class GaussianProcess:
         return [GaussianProcess(measured, self._prior, theta, self._scale, doubt, trend.own) for theta in thetas]
 
     @classmethod
-    def _doubting(cls, measured: Measurements, doubt: Array, prior: Prior, own: int | None) -> tuple[Self, float]:
-        """The process that doubts some measurements, and how surprising they are to it, in logarithms."""
+    def _doubting(cls, measured: Measurements, doubt: Array, prior: Prior, own: int | None) -> Self:
+        """The process that doubts some measurements, with the most probable hyperparameters."""
         trusted = measured.y[doubt == 0]
         scale = (float(trusted.mean()), float(trusted.std()))
         if not _differ(trusted):
@@ -154,8 +162,7 @@ class GaussianProcess:
         doubted = dataclasses.replace(measured, variance=measured.variance + doubt)
         trend = Trend.of(measured.x, prior, own)
         theta = Posterior(doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*scale), prior, trend).most_probable()
-        surprise = Posterior(doubted.scaled(*scale), prior, trend).surprising(theta)
-        return cls(measured, prior, theta, scale, doubt, own), surprise + len(measured) * math.log(scale[1])
+        return cls(measured, prior, theta, scale, doubt, own)
 
     def _doubted_further(self) -> Array | None:
         """The doubt with the oddest other measurement; None where none is odder than some of so many would be."""

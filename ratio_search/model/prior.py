@@ -37,7 +37,7 @@ class Prior:
     """
 
     length: Normal = (1.0, 1.0)
-    spread: float | None = 0.9
+    spread: float | None = 0.45
     signal: Normal = (0.7, 1.0)
     noise: Normal = (-2.5, 2.0)
     own_length: Normal = (-0.3, 0.8)

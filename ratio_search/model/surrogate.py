@@ -44,7 +44,7 @@ class Expert:
         return np.hstack([np.clip(x[:, :domains], 0, None) ** self.power, x[:, domains:]])
 
 
-EXPERTS = (Expert(power=0.5, prior=Prior()), Expert(power=0.25, prior=Prior(spread=0.72)))
+EXPERTS = (Expert(power=0.5, prior=Prior()), Expert(power=0.25, prior=Prior(spread=0.36)))
 """Each metric has one process by each of them, which count alike."""
 
 WAYS, BOLD_WAYS, EFFORT = 8, 4, 160

@@ -77,7 +77,7 @@ class TestRescoring:
         assert found.asked is not None
         advice = found.asked.advice
         assert 0.62 < advice.mixture["a"] < 0.78, "enough for it, as far as is known, and the rest for the others"
-        assert advice.mixture["b"] == pytest.approx(advice.mixture["c"], abs=0.08)
+        assert advice.mixture["b"] == pytest.approx(advice.mixture["c"], abs=0.12)
         assert advice.score.missed == {}
         assert advice.reached == advice.predictions["a/x"].reaches is not None
         assert advice.reached > 0.5

@@ -165,7 +165,7 @@ VARIANTS: dict[str, Maker] = {
     "square-roots": _model(_view(0.5)),
     "raw-shares": _model(_view(1.0)),
     "isotropic": _model(_view(0.5, spread=None)),
-    "isotropic-too": _model(_view(0.5), _view(0.25, spread=0.72), _view(0.5, spread=None)),
+    "isotropic-too": _model(_view(0.5), _view(0.25, spread=0.36), _view(0.5, spread=None)),
     "independent-errors": lambda setting: Altered(setting, COMMON=0.0),
     "one-way": lambda setting: Altered(setting, WAYS=1, BOLD_WAYS=1),
 }
