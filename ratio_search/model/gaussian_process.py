@@ -14,7 +14,7 @@ from ratio_search.model.measurements import Array, Measurements
 from ratio_search.model.posterior import JITTER, Posterior
 from ratio_search.model.prior import Prior
 from ratio_search.model.trend import Trend
-from ratio_search.model.triangular import diagonal, inverse_of, lower_solved, root_of
+from ratio_search.model.triangular import diagonal, inverse_of, lower_solved, root_of, surprise_of
 
 FIT_AT_MOST, KEEP_AT_MOST = 160, 600
 """Measurements that hyperparameters are fitted to, and that a process rests on; more of them change little, and cost
@@ -61,10 +61,10 @@ class GaussianProcess:
         noisiness: that and the stated variances' mean, by the variance of what was measured.
         surprise: the negative logarithm of the density of hyperparameters and measurements, up to a constant.
         jitter: variance in the same units that counts as rounding: no smaller one is told apart from it.
-        residuals: of each measurement, its difference from what the others predict, (n_measured,).
+        doubt: the variance of each measurement's own noise, in the same units, mostly 0, (n,).
+        kept: the places of those that it rests on, (n_kept,): all, but for very many.
+        residuals: of each of these, its difference from what the others of them predict, (n_kept,).
         naive: likewise its difference from the mean of the others, which is the yardstick.
-        doubt: the variance of each measurement's own noise, in the same units, mostly 0, (n_measured,).
-        doubted: which of all that it was fitted to have one, those that it does not rest on included, (n,).
     """
 
     def __init__(
@@ -78,12 +78,13 @@ class GaussianProcess:
     ) -> None:
         self._measured = measured
         self._prior = prior
-        self._trend = Trend.of(measured.x, prior, own)
         self._scale = mean, spread = scale
-        self._centre = measured.x.mean(axis=0)
         self._theta = theta
         self.doubt: Array = np.zeros(len(measured)) if doubt is None else doubt
-        self.doubted = self.doubt > 0
+        self.kept = measured.spread_out(KEEP_AT_MOST)
+        measured, doubt = measured[self.kept], self.doubt[self.kept]
+        self._trend = Trend.of(measured.x, prior, own)
+        self._centre = measured.x.mean(axis=0)
         self._kernel = Kernel.of(theta, prior, measured.x.shape[1], own)
         self.lengths: Array = np.broadcast_to(self._kernel.lengths, measured.x.shape[1:])
         self.noise = self._kernel.noise * spread**2
@@ -92,7 +93,7 @@ class GaussianProcess:
         self.noisiness = self._kernel.noise + float(scaled.variance.mean())
         self._x = scaled.x
         kernel = self._between(self._x, self._x)
-        own_noise = scaled.variance + self.doubt / spread**2
+        own_noise = scaled.variance + doubt / spread**2
         diagonal(kernel)[:] += own_noise + self._kernel.noise + JITTER
         self._root = root_of(kernel)
         inverse = inverse_of(self._root)
@@ -100,14 +101,12 @@ class GaussianProcess:
         self._weights = inverse @ apart
         believed, _ = prior.believed(measured.x.shape[1], own).surprise(theta)
         self.surprise = (
-            0.5 * float(apart @ self._weights)
-            + float(np.log(self._root.diagonal()).sum())
-            + believed
-            + len(measured) * math.log(spread)
+            surprise_of(self._root, float(apart @ self._weights)) + believed + len(measured) * math.log(spread)
         )
         self.residuals: Array = self._weights / inverse.diagonal() * spread
-        self._doubtful = measured.doubtful
-        self._surprises: Array = np.abs(self._weights) / np.sqrt(inverse.diagonal())
+        # By how many standard deviations each that may be doubted, and is not yet, differs from that.
+        odd: Array = np.abs(self._weights) / np.sqrt(inverse.diagonal())
+        self._odd = np.where(measured.doubtful & (doubt == 0), odd, 0.0)
         self.naive: Array = (measured.y - mean) * len(measured) / max(len(measured) - 1, 1)
 
     @classmethod
@@ -119,8 +118,6 @@ class GaussianProcess:
             prior: what is believed beforehand.
             own: the place of the input that is expected to matter first, and by itself; None where there is none.
         """
-        kept = measured.spread_out(KEEP_AT_MOST)
-        everything, measured = len(measured), measured[kept]
         found = tentative = cls._doubting(measured, np.zeros(len(measured)), prior, own)
         for _ in range(len(measured) // 5):
             doubt = tentative._doubted_further()
@@ -130,7 +127,21 @@ class GaussianProcess:
             tentative = cls._doubting(measured, doubt, prior, own)
             if found.surprise - tentative.surprise >= DOUBT * further:
                 found = tentative
-        found.doubted = np.isin(np.arange(everything), kept[found.doubt > 0])
+        return found
+
+    def further(self, measured: Measurements) -> GaussianProcess:
+        """The same with the same hyperparameters and doubts, and more measurements.
+
+        Args:
+            measured: those that it was fitted to, and more behind them.
+        """
+        doubt = np.concatenate([self.doubt, np.zeros(len(measured) - len(self.doubt))])
+        return GaussianProcess(measured, self._prior, self._theta, self._scale, doubt, self._trend.own)
+
+    def surprises(self, measured: Measurements) -> Array:
+        """By how many standard deviations measurements that it does not know differ from what it expects, (n,)."""
+        expected = self.moments(measured.x)
+        found: Array = np.abs(measured.y - expected.mean) / np.sqrt(expected.variance + self.noise + measured.variance)
         return found
 
     def likely(self, n: int) -> list[GaussianProcess]:
@@ -144,11 +155,11 @@ class GaussianProcess:
         """
         if n == 1:
             return [self]
-        measured, doubt, trend = self._measured, self.doubt, self._trend
-        doubted = dataclasses.replace(measured, variance=measured.variance + doubt)
+        measured, trend = self._measured, self._trend
+        doubted = dataclasses.replace(measured, variance=measured.variance + self.doubt)
         scaled = doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*self._scale)
         thetas = Posterior(scaled, self._prior, trend).likely(self._theta, n)
-        return [GaussianProcess(measured, self._prior, theta, self._scale, doubt, trend.own) for theta in thetas]
+        return [GaussianProcess(measured, self._prior, theta, self._scale, self.doubt, trend.own) for theta in thetas]
 
     @classmethod
     def _doubting(cls, measured: Measurements, doubt: Array, prior: Prior, own: int | None) -> Self:
@@ -166,12 +177,11 @@ class GaussianProcess:
 
     def _doubted_further(self) -> Array | None:
         """The doubt with the oddest other measurement; None where none is odder than some of so many would be."""
-        odd = np.where(self._doubtful & (self.doubt == 0), self._surprises, 0.0)
-        oddest = int(odd.argmax())
-        if odd[oddest] < math.sqrt(2 * math.log(len(odd))):
+        oddest = int(self._odd.argmax())
+        if self._odd[oddest] < math.sqrt(2 * math.log(len(self._odd))):
             return None
         doubt = self.doubt.copy()
-        doubt[oddest] = self.residuals[oddest] ** 2
+        doubt[self.kept[oddest]] = self.residuals[oddest] ** 2
         return doubt
 
     def mean(self, x: Array) -> Array:

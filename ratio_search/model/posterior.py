@@ -13,7 +13,7 @@ from ratio_search.model.kernel import Kernel
 from ratio_search.model.measurements import Array, Measurements
 from ratio_search.model.prior import Prior
 from ratio_search.model.trend import Trend
-from ratio_search.model.triangular import diagonal, inverse_of, lower_solved, root_of
+from ratio_search.model.triangular import diagonal, inverse_of, lower_solved, root_of, surprise_of
 
 JITTER = 1e-8
 """Added to the variance of every measurement, in units of their spread squared, so that repeats can be factorised."""
@@ -89,7 +89,7 @@ class Posterior:
         root = self._root(covariances, kernel)
         inverse = inverse_of(root)
         weights = inverse @ self._y
-        value = 0.5 * float(self._y @ weights) + float(np.log(root.diagonal()).sum())
+        value = surprise_of(root, float(self._y @ weights))
         inverse -= np.multiply.outer(weights, weights)
         inverse *= 0.5
         believed, gradient = self._believed.surprise(theta)
@@ -101,8 +101,7 @@ class Posterior:
         kernel = Kernel.of(theta, self._prior, self._inputs, self._own)
         root = self._root(kernel.between(self._x, self._x), kernel)
         apart = lower_solved(root, self._y)
-        value = 0.5 * float(apart @ apart) + float(np.log(root.diagonal()).sum())
-        return value + self._believed.surprise(theta)[0]
+        return surprise_of(root, float(apart @ apart)) + self._believed.surprise(theta)[0]
 
     def _root(self, covariances: Array, kernel: Kernel) -> Array:
         """A root of the measurements' covariances, those of the curved part given."""

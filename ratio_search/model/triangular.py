@@ -38,6 +38,16 @@ def inverse_of(root: Array) -> Array:
     return found
 
 
+def surprise_of(root: Array, squared: float) -> float:
+    """The negative logarithm of a normal distribution's density, up to a constant.
+
+    Args:
+        root: the lower Cholesky factor of its covariances.
+        squared: the distance from its mean by them, squared.
+    """
+    return 0.5 * squared + float(np.log(root.diagonal()).sum())
+
+
 def diagonal(square: Array) -> Array:
     """The diagonal of a square matrix, to be written to."""
     found: Array = np.einsum("ii->i", square)

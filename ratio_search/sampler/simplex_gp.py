@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives.scorer import BalanceKind, Scorer
-from ratio_search.model import Evidence, Points, PointSpace, Surrogate, one_thread
+from ratio_search.model import Evidence, Learner, Points, PointSpace, Surrogate, one_thread
 from ratio_search.record import Record
 from ratio_search.sampler.design import filling
 from ratio_search.sampler.information import informed
@@ -114,8 +114,8 @@ class SimplexGP:
         """
         self._space = space
         self._seed = seed
-        self._fitted: tuple[bytes, Surrogate] | None = None
-        self._found: dict[bool, tuple[bytes, Points]] = {}
+        self._learner = Learner()
+        self._found: dict[bool, tuple[Surrogate, bytes, Points]] = {}
 
     def propose(
         self, records: Sequence[Record], scorer: Scorer | None, number: int, left: int | None = None
@@ -157,26 +157,26 @@ class SimplexGP:
 
     def _outlook(self, evidence: Evidence, scorer: Scorer, *, bold: bool) -> Outlook:
         """What a careful or a bold belief expects; see `Surrogate`."""
-        key, fitted = self._surrogate(evidence, scorer)
+        fitted = self._surrogate(evidence, scorer)
         surrogate = fitted.bold if bold else fitted
         # What is fitted does not depend on the balance, nor on the trials that run or failed; what is made of it does.
-        key += self._space.coordinates(evidence.asked).tobytes() + repr(scorer).encode()
+        key = self._space.coordinates(evidence.asked).tobytes() + repr(scorer).encode()
         found = self._found.get(bold)
-        if found is None or found[0] != key:
+        if found is None or found[0] is not surrogate or found[1] != key:
             with one_thread():
-                found = self._found[bold] = key, self._best(evidence, surrogate, scorer)
-        return Outlook(evidence=evidence, surrogate=surrogate, best=found[1])
+                found = self._found[bold] = surrogate, key, self._best(evidence, surrogate, scorer)
+        return Outlook(evidence=evidence, surrogate=surrogate, best=found[2])
 
-    def _surrogate(self, evidence: Evidence, scorer: Scorer) -> tuple[bytes, Surrogate]:
-        """What is believed of the metrics, and what that rests on; it is fitted anew only where that is new."""
-        x, names = self._space.coordinates(evidence.measured), self._space.simplex.names
-        own = [names.index(metric.domain) if metric.domain in names else None for metric in scorer.metrics]
-        key = b"".join(part.tobytes() for part in (x, evidence.gains, evidence.variances)) + repr(own).encode()
-        if self._fitted is None or self._fitted[0] != key:
-            with one_thread():
-                fitted = Surrogate.fit(x, evidence.gains, evidence.variances, domains=len(names), own=own)
-                self._fitted = key, fitted
-        return self._fitted
+    def _surrogate(self, evidence: Evidence, scorer: Scorer) -> Surrogate:
+        """What is believed of the metrics."""
+        names = self._space.simplex.names
+        return self._learner.surrogate(
+            self._space.coordinates(evidence.measured),
+            evidence.gains,
+            evidence.variances,
+            domains=len(names),
+            own=[names.index(metric.domain) if metric.domain in names else None for metric in scorer.metrics],
+        )
 
     def _early(self, evidence: Evidence) -> bool:
         """Whether it is too early to ask the model."""

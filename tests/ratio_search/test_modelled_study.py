@@ -253,9 +253,9 @@ class TestPareto:
     def test_trade_offs_of_all_kinds_are_looked_for(self) -> None:
         front, worst = np.array(self.shares("pareto")), np.array(self.shares("worst"))
         assert np.ptp(front) > 0.5
-        # Medians, as a search that has found its one best mixture looks elsewhere now and then.
-        unequal = np.median(np.abs(front - 0.5)), np.median(np.abs(worst - 0.5))
-        assert unequal[0] > 1.5 * unequal[1]
+        # A search that has found its one best mixture looks elsewhere now and then, too.
+        equal = np.mean(np.abs(front - 0.5) < 0.05), np.mean(np.abs(worst - 0.5) < 0.05)
+        assert equal[1] > 1.5 * equal[0]
 
     def test_advice_is_one_of_them(self) -> None:
         study = run(made(metrics=DOCUMENT["metrics"][:2], balance={"kind": "pareto"}))

@@ -58,26 +58,28 @@ class OurStudy:
 
 
 class Altered(OurStudy):
-    """Ours with other values of its modules' constants: an ablation, for what no study file can say."""
+    """Ours with other values of a module's constants: an ablation, for what no study file can say."""
 
-    def __init__(self, setting: Setting, **constants: Any) -> None:
+    def __init__(self, setting: Setting, module: str = "surrogate", **constants: Any) -> None:
         """Makes the study.
 
         Args:
             setting: what is known beforehand.
-            constants: of `ratio_search.model.surrogate`, by name.
+            module: of `ratio_search.model`.
+            constants: its, by name.
         """
         super().__init__(setting)
+        self.module = f"ratio_search.model.{module}"
         self.constants = constants
 
     def ask(self, history: History, pending: Floats) -> Floats:
         """The next job of a study whose model is another."""
-        with mock.patch.multiple("ratio_search.model.surrogate", **self.constants):
+        with mock.patch.multiple(self.module, **self.constants):
             return super().ask(history, pending)
 
     def recommend(self, history: History) -> Floats:
         """What such a model recommends."""
-        with mock.patch.multiple("ratio_search.model.surrogate", **self.constants):
+        with mock.patch.multiple(self.module, **self.constants):
             return super().recommend(history)
 
 
@@ -146,8 +148,8 @@ def _model(*views: tuple[float, dict[str, Any]]) -> Maker:
     """Ours with other processes for each metric."""
 
     def make(setting: Setting) -> OurStudy:
+        from ratio_search.model.fit import Expert
         from ratio_search.model.prior import Prior
-        from ratio_search.model.surrogate import Expert
 
         return Altered(setting, EXPERTS=tuple(Expert(power=power, prior=Prior(**prior)) for power, prior in views))
 
@@ -165,9 +167,8 @@ VARIANTS: dict[str, Maker] = {
     "square-roots": _model(_view(0.5)),
     "raw-shares": _model(_view(1.0)),
     "isotropic": _model(_view(0.5, spread=None)),
-    "isotropic-too": _model(_view(0.5), _view(0.25, spread=0.36), _view(0.5, spread=None)),
     "independent-errors": lambda setting: Altered(setting, COMMON=0.0),
-    "one-way": lambda setting: Altered(setting, WAYS=1, BOLD_WAYS=1),
+    "one-way": lambda setting: Altered(setting, "view", WAYS=1),
 }
 """Ablations of our method: `ours:<name>` is made by what stands here under <name>.
 

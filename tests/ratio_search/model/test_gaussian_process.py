@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from ratio_search.model.gaussian_process import FIT_AT_MOST, GaussianProcess
+from ratio_search.model.gaussian_process import FIT_AT_MOST, KEEP_AT_MOST, GaussianProcess
 from ratio_search.model.measurements import Array, Measurements
 from ratio_search.model.posterior import JITTER
 from ratio_search.model.prior import Prior
@@ -269,6 +269,44 @@ class TestDoubt:
         y = smooth(x) + 0.02 * rng.standard_normal(24) - 8 * (x[:, 3] > 0.9)
         process = GaussianProcess.fit(Measurements.of(x, y), Prior())
         assert process.mean(np.array([[0.02, 0.01, 0.01, 0.96]]))[0] < -6
+
+
+class TestFurther:
+    def test_it_has_the_same_hyperparameters_and_knows_more(self) -> None:
+        rng = np.random.default_rng(0)
+        x, at = rng.random((30, 2)), rng.random((50, 2))
+        measured = Measurements.of(x, smooth(x) + 0.01 * rng.standard_normal(30))
+        few = GaussianProcess.fit(measured[np.arange(12)], Prior())
+        more = few.further(measured)
+        assert more.noise == few.noise and np.array_equal(more.lengths, few.lengths)
+        assert np.abs(more.mean(at) - smooth(at)).mean() < 0.5 * np.abs(few.mean(at) - smooth(at)).mean()
+        assert len(more.residuals) == len(more.doubt) == 30
+
+    def test_doubts_stay_and_none_is_added(self) -> None:
+        measured, off = TestDoubt.gone_wrong(30, 2, seed=0)
+        few = GaussianProcess.fit(measured[np.arange(12)], Prior())
+        assert np.flatnonzero(few.doubt).tolist() == np.flatnonzero(off[:12]).tolist()
+        assert np.array_equal(few.further(measured).doubt > 0, off & (np.arange(30) < 12))
+
+    def test_surprises_are_differences_in_standard_deviations_of_measurements(self) -> None:
+        rng = np.random.default_rng(0)
+        x = rng.random((200, 2))
+        measured = Measurements.of(x, smooth(x) + 0.2 * rng.standard_normal(200))
+        found = GaussianProcess.fit(measured[np.arange(80)], Prior()).surprises(measured[np.arange(80, 200)])
+        assert np.sqrt(np.square(found).mean()) == pytest.approx(1.0, abs=0.2)
+        stated = Measurements.of(x, measured.y, np.full(200, 100 * 0.2**2))
+        unsure = GaussianProcess.fit(measured[np.arange(80)], Prior()).surprises(stated[np.arange(80, 200)])
+        assert unsure == pytest.approx(found / np.sqrt(101), rel=0.2)
+
+    def test_of_very_many_measurements_doubts_are_told_by_their_places(self) -> None:
+        rng = np.random.default_rng(0)
+        n = KEEP_AT_MOST + 100
+        x = rng.random((n, 2))
+        y = smooth(x) + 0.05 * rng.standard_normal(n)
+        y[-3] -= 9
+        process = GaussianProcess.fit(Measurements.of(x, y), Prior())
+        assert len(process.residuals) == len(process.kept) == KEEP_AT_MOST
+        assert np.flatnonzero(process.doubt).tolist() == [n - 3]
 
 
 class TestLikely:

@@ -398,22 +398,22 @@ class TestSearch:
         """On a coarse grid, as elsewhere a new mixture right beside a leader tells as much."""
         again = []
         for noise in (0.0, 0.6):
-            rng = np.random.default_rng(1)
-            records = searched(SimplexGP(COARSE, seed=1), SCORER, functools.partial(noisy, rng=rng, noise=noise), 20)
+            rng = np.random.default_rng(7)
+            records = searched(SimplexGP(COARSE, seed=7), SCORER, functools.partial(noisy, rng=rng, noise=noise), 20)
             again.append(20 - len({mixture_of(record).shares for record in records}))
         assert again[0] == 0
         assert again[1] >= 1
 
     def test_a_leader_is_not_run_again_while_it_runs(self) -> None:
-        rng = np.random.default_rng(1)
-        records = searched(SimplexGP(COARSE, seed=1), SCORER, functools.partial(noisy, rng=rng, noise=0.6), 20)
+        rng = np.random.default_rng(7)
+        records = searched(SimplexGP(COARSE, seed=7), SCORER, functools.partial(noisy, rng=rng, noise=0.6), 20)
         shares = [mixture_of(record).shares for record in records]
         number = next(i for i in range(20) if shares[i] in shares[:i])
-        repeat = proposed(records[:number], number, seed=1, space=COARSE)
+        repeat = proposed(records[:number], number, seed=7, space=COARSE)
         assert (repeat.origin, repeat.mixture.shares) == ("repeat", shares[number])
         assert repeat.gain is not None and repeat.gain > 0
         running = [*records[:number], trial(number, repeat.mixture)]
-        assert proposed(running, number + 1, seed=1, space=COARSE).mixture.distance(repeat.mixture) > SAME
+        assert proposed(running, number + 1, seed=7, space=COARSE).mixture.distance(repeat.mixture) > SAME
 
     def test_the_recommendation_itself_is_tried_where_that_tells_most(self) -> None:
         found = []
@@ -465,15 +465,14 @@ class TestOutlook:
         records = [*history(20), trial(20, BEST, law(BEST))]
         assert recommended(records).distance(BEST) < 0.01
 
-    @pytest.mark.parametrize("ways", ["WAYS", "BOLD_WAYS"])
     def test_trials_are_proposed_by_bold_beliefs_and_recommendations_are_of_careful_ones(
-        self, ways: str, monkeypatch: pytest.MonkeyPatch
+        self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         records = history(12, noise=0.3)
         found = proposed(records).mixture, recommended(records)
-        monkeypatch.setattr(f"ratio_search.model.surrogate.{ways}", 2)
-        moved = [a != b for a, b in zip((proposed(records).mixture, recommended(records)), found, strict=True)]
-        assert moved == [ways == "BOLD_WAYS", ways == "WAYS"]
+        monkeypatch.setattr("ratio_search.model.view.WAYS", 2)
+        assert proposed(records).mixture == found[0]
+        assert recommended(records) != found[1]
 
     def test_mixtures_that_bounds_of_now_forbid_are_learned_from_but_not_recommended(self) -> None:
         space = PointSpace(simplex=SimplexSpace.of({**dict.fromkeys("abc", (0.0, 1.0)), "d": (0.0, 0.3)}))
