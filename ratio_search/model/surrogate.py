@@ -50,20 +50,12 @@ class Surrogate:
     that it is far harder to learn. Another balance needs no new fit.
 
     What is told to people, and recommended, is believed with care; what is tried next is chosen by `bold`.
-
-    Attributes:
-        explained: for each metric, the part of its variance that the other trials predict, one by one, (n_metrics,).
-            The hyperparameters are those of all trials, which flatters: pure noise has 0 to 0.3 at 10 to 20 trials.
-        doubted: trials of which all that models a metric doubts what they measured, (n,).
     """
 
     def __init__(self, fits: Sequence[Fit], gains: Array, *, bold: bool = False) -> None:
         self._fits = tuple(fits)
         self._gains = gains
         self._bold = bold
-        by_all = np.all([fit.doubted(gains) for fit in fits], axis=0)
-        self.doubted: NDArray[np.bool_] = by_all.any(axis=1)
-        self.explained = tuple(_explained(peaks) for peaks in zip(*(fit.peaks for fit in fits), strict=True))
 
     @classmethod
     def fit(
@@ -113,6 +105,20 @@ class Surrogate:
         return Surrogate(self._fits, self._gains, bold=True)
 
     @cached_property
+    def doubted(self) -> NDArray[np.bool_]:
+        """Trials of which all that models a metric doubts what they measured, (n,)."""
+        found: NDArray[np.bool_] = np.all([fit.doubted(self._gains) for fit in self._fits], axis=0).any(axis=1)
+        return found
+
+    @cached_property
+    def explained(self) -> tuple[float, ...]:
+        """For each metric, the part of its variance that the other trials predict, one by one, (n_metrics,).
+
+        The hyperparameters are those of all trials, which flatters: pure noise has 0 to 0.3 at 10 to 20 trials.
+        """
+        return tuple(_explained(peaks) for peaks in zip(*(fit.peaks for fit in self._fits), strict=True))
+
+    @cached_property
     def noise(self) -> tuple[float, ...]:
         """For each metric, what a repeat varies by beyond its standard error, a standard deviation, (n_metrics,)."""
         of_metrics = zip(*(way for view in self._views for way in view.ways), strict=True)
@@ -142,7 +148,7 @@ class Surrogate:
             n: draws, an even number.
             rng: where they come from.
         """
-        return Draws(self._views, base, _normal(n, len(base) + 1, len(self.explained), rng))
+        return Draws(self._views, base, _normal(n, len(base) + 1, self._gains.shape[1], rng))
 
 
 def _explained(processes: tuple[GaussianProcess, ...]) -> float:

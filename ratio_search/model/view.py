@@ -33,19 +33,22 @@ class View:
     Attributes:
         fit: with the most probable hyperparameters.
         ways: the processes of several likely sets of hyperparameters each, which count alike, one for each metric.
-        trust: how near each metric's mean is to that of its peak, from 0 to 1, where it is.
     """
 
     fit: Fit
     ways: tuple[tuple[GaussianProcess, ...], ...]
-    trust: tuple[float, ...]
 
     @classmethod
     def of(cls, fit: Fit, *, bold: bool) -> Self:
         """What the expert makes of it, boldly or with care; see `Surrogate`."""
         likely = [peak.likely(1 if bold else min(max(EFFORT // fit.trials, 1), WAYS)) for peak in fit.peaks]
-        trust = [max(1 - fmean(one.noisiness for one in own) / NOISY, 0.0) for own in likely]
-        return cls(fit=fit, ways=tuple(zip(*likely, strict=True)), trust=tuple(trust))
+        return cls(fit=fit, ways=tuple(zip(*likely, strict=True)))
+
+    @property
+    def trust(self) -> tuple[float, ...]:
+        """How near each metric's mean is to that of its peak, from 0 to 1."""
+        noisiness = (fmean(one.noisiness for one in own) for own in zip(*self.ways, strict=True))
+        return tuple(max(1 - part / NOISY, 0.0) for part in noisiness)
 
     def see(self, x: Array) -> Array:
         """Points as the processes see them, (n, n_inputs)."""
