@@ -68,12 +68,17 @@ class Law:
     keeper: Floats
     forgetting: float
 
-    def loss(self, shares: Floats) -> Floats:
-        """Test losses, (n, n_losses), of mixtures, (n, n_domains)."""
+    def loss(self, shares: Floats, learned: Floats | float = 1.0) -> Floats:
+        """Test losses, (n, n_losses), of mixtures, (n, n_domains).
+
+        Args:
+            shares: the mixtures.
+            learned: how many times effective data counts, (n, n_losses) or 1; interference counts no more than once.
+        """
         repeats = np.maximum(shares / self.rows - 1, 0)
         worth = np.minimum(shares, self.rows) + self.rows * REPEATS_WORTH * -np.expm1(-repeats / REPEATS_WORTH)
-        left = self.height * (1 + worth @ self.transfer.T / self.half) ** -self.alpha
-        losses: Floats = self.floor + left + shares @ self.harm.T
+        left = self.height * (1 + worth @ self.transfer.T * learned / self.half) ** -self.alpha
+        losses: Floats = self.floor + left + shares @ self.harm.T * np.minimum(learned, 1.0)
         return losses
 
     def general(self, shares: Floats) -> Floats:

@@ -183,8 +183,11 @@ class Problem:
             rng: where the noise comes from, one normal draw a metric.
         """
         rows = np.asarray(shares, dtype=np.float64)[None]
-        shift = rng.standard_normal(len(self.task.metrics)) * self.noise_sd(rows)[0]
-        values = self.truth(rows)[0]
+        return self.strayed(self.truth(rows)[0], rows[0], rng)
+
+    def strayed(self, values: Floats, shares: Floats, rng: np.random.Generator) -> Floats:
+        """Values of a mixture, (n_metrics,), with the noise that this problem has there."""
+        shift = rng.standard_normal(len(values)) * self.noise_sd(shares[None])[0]
         log = self.task.log
         measured: Floats = np.where(log, values * np.exp(np.where(log, shift, 0)), values + shift)
         return measured

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratio_search.model.gaussian_process import GaussianProcess
+from ratio_search.model.inputs import Inputs
 from ratio_search.model.measurements import Array, Measurements
 from ratio_search.model.prior import Prior
 
@@ -74,7 +75,8 @@ class Fit:
             own: for each metric, the place of its own domain.
         """
         measured = _measured(x, expert.see(x, domains), gains, variances, own)
-        peaks = tuple(GaussianProcess.fit(one, expert.prior, at) for one, at in zip(measured, own, strict=True))
+        inputs = [Inputs(shares=domains, settings=x.shape[1] - domains, own=place) for place in own]
+        peaks = tuple(GaussianProcess.fit(one, expert.prior, of) for one, of in zip(measured, inputs, strict=True))
         return cls(expert=expert, domains=domains, own=tuple(own), peaks=peaks, trials=len(x))
 
     def further(self, x: Array, gains: Array, variances: Array) -> Self:

@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from ratio_search.model.inputs import Inputs
 from ratio_search.model.kernel import Kernel
 from ratio_search.model.measurements import Array, Measurements
 from ratio_search.model.posterior import JITTER, Posterior
@@ -71,22 +72,23 @@ class GaussianProcess:
         self,
         measured: Measurements,
         prior: Prior,
+        inputs: Inputs,
         theta: Array,
         scale: tuple[float, float],
         doubt: Array | None = None,
-        own: int | None = None,
     ) -> None:
         self._measured = measured
         self._prior = prior
+        self._inputs = inputs
         self._scale = mean, spread = scale
         self._theta = theta
         self.doubt: Array = np.zeros(len(measured)) if doubt is None else doubt
         self.kept = measured.spread_out(KEEP_AT_MOST)
         measured, doubt = measured[self.kept], self.doubt[self.kept]
-        self._trend = Trend.of(measured.x, prior, own)
+        self._trend = Trend.of(measured.x, prior, inputs.own)
         self._centre = measured.x.mean(axis=0)
-        self._kernel = Kernel.of(theta, prior, measured.x.shape[1], own)
-        self.lengths: Array = np.broadcast_to(self._kernel.lengths, measured.x.shape[1:])
+        self._kernel = Kernel.of(theta, prior, inputs)
+        self.lengths = self._kernel.lengths
         self.noise = self._kernel.noise * spread**2
         self.jitter = JITTER * spread**2
         scaled = measured.scaled(mean, spread)
@@ -99,7 +101,7 @@ class GaussianProcess:
         inverse = inverse_of(self._root)
         apart = scaled.y - self._trend.mean(self._x)
         self._weights = inverse @ apart
-        believed, _ = prior.believed(measured.x.shape[1], own).surprise(theta)
+        believed, _ = prior.believed(inputs).surprise(theta)
         self.surprise = (
             surprise_of(self._root, float(apart @ self._weights)) + believed + len(measured) * math.log(spread)
         )
@@ -110,21 +112,21 @@ class GaussianProcess:
         self.naive: Array = (measured.y - mean) * len(measured) / max(len(measured) - 1, 1)
 
     @classmethod
-    def fit(cls, measured: Measurements, prior: Prior, own: int | None = None) -> Self:
+    def fit(cls, measured: Measurements, prior: Prior, inputs: Inputs) -> Self:
         """Fits a process, of very many measurements to the latest and an even part of the others.
 
         Args:
             measured: at least one.
             prior: what is believed beforehand.
-            own: the place of the input that is expected to matter first, and by itself; None where there is none.
+            inputs: what the measurements' coordinates are.
         """
-        found = tentative = cls._doubting(measured, np.zeros(len(measured)), prior, own)
+        found = tentative = cls._doubting(measured, np.zeros(len(measured)), prior, inputs)
         for _ in range(len(measured) // 5):
             doubt = tentative._doubted_further()
             further = 0 if doubt is None else np.count_nonzero(doubt) - np.count_nonzero(found.doubt)
             if doubt is None or further > TOGETHER or not _differ(measured.y[doubt == 0]):
                 break
-            tentative = cls._doubting(measured, doubt, prior, own)
+            tentative = cls._doubting(measured, doubt, prior, inputs)
             if found.surprise - tentative.surprise >= DOUBT * further:
                 found = tentative
         return found
@@ -136,7 +138,7 @@ class GaussianProcess:
             measured: those that it was fitted to, and more behind them.
         """
         doubt = np.concatenate([self.doubt, np.zeros(len(measured) - len(self.doubt))])
-        return GaussianProcess(measured, self._prior, self._theta, self._scale, doubt, self._trend.own)
+        return GaussianProcess(measured, self._prior, self._inputs, self._theta, self._scale, doubt)
 
     def surprises(self, measured: Measurements) -> Array:
         """By how many standard deviations measurements that it does not know differ from what it expects, (n,)."""
@@ -155,14 +157,14 @@ class GaussianProcess:
         """
         if n == 1:
             return [self]
-        measured, trend = self._measured, self._trend
+        measured, prior, inputs = self._measured, self._prior, self._inputs
         doubted = dataclasses.replace(measured, variance=measured.variance + self.doubt)
         scaled = doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*self._scale)
-        thetas = Posterior(scaled, self._prior, trend).likely(self._theta, n)
-        return [GaussianProcess(measured, self._prior, theta, self._scale, self.doubt, trend.own) for theta in thetas]
+        thetas = Posterior(scaled, prior, self._trend, inputs).likely(self._theta, n)
+        return [GaussianProcess(measured, prior, inputs, theta, self._scale, self.doubt) for theta in thetas]
 
     @classmethod
-    def _doubting(cls, measured: Measurements, doubt: Array, prior: Prior, own: int | None) -> Self:
+    def _doubting(cls, measured: Measurements, doubt: Array, prior: Prior, inputs: Inputs) -> Self:
         """The process that doubts some measurements, with the most probable hyperparameters."""
         trusted = measured.y[doubt == 0]
         scale = (float(trusted.mean()), float(trusted.std()))
@@ -171,9 +173,10 @@ class GaussianProcess:
             scale = (scale[0], 1.0)
             measured = dataclasses.replace(measured, y=np.full(len(measured), scale[0]))
         doubted = dataclasses.replace(measured, variance=measured.variance + doubt)
-        trend = Trend.of(measured.x, prior, own)
-        theta = Posterior(doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*scale), prior, trend).most_probable()
-        return cls(measured, prior, theta, scale, doubt, own)
+        trend = Trend.of(measured.x, prior, inputs.own)
+        few = doubted[doubted.spread_out(FIT_AT_MOST)].scaled(*scale)
+        theta = Posterior(few, prior, trend, inputs).most_probable()
+        return cls(measured, prior, inputs, theta, scale, doubt)
 
     def _doubted_further(self) -> Array | None:
         """The doubt with the oddest other measurement; None where none is odder than some of so many would be."""

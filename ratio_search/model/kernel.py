@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from ratio_search.model.inputs import Inputs
 from ratio_search.model.measurements import Array
 from ratio_search.model.prior import Prior
 
@@ -22,7 +23,7 @@ class Kernel:
     "Additive Gaussian processes", NeurIPS 2011).
 
     Attributes:
-        lengths: of the curved part, one for each input or one for all.
+        lengths: of the curved part, (n_inputs,).
         signal: its variance.
         noise: variance of a measurement that is run again.
         own: the place of the input that has a part alone; None for no such part.
@@ -38,12 +39,15 @@ class Kernel:
     alone_length: float = 1.0
 
     @classmethod
-    def of(cls, theta: Array, prior: Prior, inputs: int, own: int | None) -> Self:
+    def of(cls, theta: Array, prior: Prior, inputs: Inputs) -> Self:
         """The kernel of hyperparameters, in the order that `Prior` says."""
         q = prior.lengths(inputs)
+        lengths = np.exp(theta[:q])
+        if prior.spread is None:
+            lengths = np.concatenate([np.full(inputs.shares, lengths[0]), lengths[1:]])
         signal, noise, *alone = np.exp(theta[q:]).tolist()
-        part = {} if own is None else {"alone": alone[0], "alone_length": alone[1]}
-        return cls(lengths=np.exp(theta[:q]), signal=signal, noise=noise, own=own, **part)
+        part = {} if inputs.own is None else {"alone": alone[0], "alone_length": alone[1]}
+        return cls(lengths=lengths, signal=signal, noise=noise, own=inputs.own, **part)
 
     @property
     def variance(self) -> float:
@@ -122,20 +126,21 @@ class Slopes:
     curved: Array
     alone: tuple[Array, ...]
 
-    def along(self, pull: Array, noise: float, lengths: int) -> Array:
+    def along(self, pull: Array, noise: float, *, together: int) -> Array:
         """How what pulls at each covariance adds up for each hyperparameter, (n_hyperparameters,).
 
         Args:
             pull: symmetric, (n, n).
             noise: the variance of a measurement.
-            lengths: how many length scales there are.
+            together: how many inputs, the first ones, have one length scale for all of them; 0 where each has its own.
         """
         # Summed over pairs, squared differences take two products instead of a matrix for each input.
         moved = pull * self.moved
         by_input = moved.sum(axis=1) @ np.square(self.scaled) - (self.scaled * (moved @ self.scaled)).sum(axis=0)
-        by_length = 2 / 3 * (by_input if lengths > 1 else by_input.sum(keepdims=True))
+        if together:
+            by_input = np.concatenate([by_input[:together].sum(keepdims=True), by_input[together:]])
         signal, *alone = (np.vdot(pull, by) for by in (self.curved, *self.alone))
-        return np.array([*by_length, signal, pull.trace() * noise, *alone])
+        return np.array([*(2 / 3 * by_input), signal, pull.trace() * noise, *alone])
 
 
 def _matern(root: Array, decay: Array, variance: float) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Self
 
 import numpy as np
@@ -65,6 +66,12 @@ class PointSpace:
     def inputs(self) -> int:
         """How many coordinates a point has."""
         return len(self.simplex.names) + sum(kind.width for kind in self.hyperparameters.values())
+
+    @property
+    def parts(self) -> tuple[slice, ...]:
+        """Which coordinates are the shares, and which are each hyperparameter's."""
+        widths = [len(self.simplex.names), *(kind.width for kind in self.hyperparameters.values())]
+        return tuple(slice(end - width, end) for width, end in zip(widths, accumulate(widths), strict=True))
 
     def coordinates(self, points: Points) -> NDArray[np.float64]:
         """What a model is told, (n, n_inputs): shares, then the hyperparameters' coordinates."""

@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import ndtri
 from scipy.stats import qmc
 
+from ratio_search.model.inputs import Inputs
 from ratio_search.model.kernel import Kernel
 from ratio_search.model.measurements import Array, Measurements
 from ratio_search.model.prior import Prior
@@ -33,18 +34,19 @@ _STEP, _FLATTEST = 1e-3, 0.25
 class Posterior:
     """The density of hyperparameters, given measurements that lie round a mean of 0 with a spread of 1."""
 
-    def __init__(self, scaled: Measurements, prior: Prior, trend: Trend) -> None:
+    def __init__(self, scaled: Measurements, prior: Prior, trend: Trend, inputs: Inputs) -> None:
         """Prepares it.
 
         Args:
             scaled: the measurements.
             prior: what is believed beforehand.
             trend: what is expected along the quantity's own input.
+            inputs: what the measurements' coordinates are.
         """
-        self._x, self._inputs, self._own = scaled.x, scaled.x.shape[1], trend.own
+        self._x, self._inputs = scaled.x, inputs
         self._y: Array = scaled.y - trend.mean(scaled.x)
         self._prior = prior
-        self._believed = prior.believed(self._inputs, self._own)
+        self._believed = prior.believed(self._inputs)
         # What hyperparameters do not change.
         self._covariances = trend.between(scaled.x, scaled.x)
         diagonal(self._covariances)[:] += scaled.variance + JITTER
@@ -53,10 +55,10 @@ class Posterior:
         """The hyperparameters where it is highest, (n_hyperparameters,)."""
         found = minimize(
             self.surprise,
-            self._prior.start(self._inputs, self._own),
+            self._prior.start(self._inputs),
             jac=True,
             method="L-BFGS-B",
-            bounds=self._prior.bounds(self._inputs, self._own),
+            bounds=self._prior.bounds(self._inputs),
             options={"maxiter": _ITERATIONS, "maxcor": 20, "ftol": _ENOUGH},
         )
         theta: Array = found.x
@@ -75,7 +77,7 @@ class Posterior:
         even = qmc.Sobol(len(peak), rng=0).random(2 ** math.ceil(math.log2(TRIES * n)))
         normal = ndtri(np.clip(even, 1e-6, 1 - 1e-6))
         tries = peak + WIDER * normal @ self._deviations(peak).T
-        tries = np.clip(tries, *np.array(self._prior.bounds(self._inputs, self._own)).T)
+        tries = np.clip(tries, *np.array(self._prior.bounds(self._inputs)).T)
         surprises = np.array([self.surprising(theta) for theta in tries])
         weights = np.exp(surprises.min() - surprises + 0.5 * np.square(normal).sum(axis=1))
         reached = np.cumsum(weights / weights.sum())
@@ -84,7 +86,7 @@ class Posterior:
 
     def surprise(self, theta: Array) -> tuple[float, Array]:
         """The negative logarithm of the density at hyperparameters, up to a constant, and its gradient."""
-        kernel = Kernel.of(theta, self._prior, self._inputs, self._own)
+        kernel = Kernel.of(theta, self._prior, self._inputs)
         covariances, slopes = kernel.with_slopes(self._x)
         root = self._root(covariances, kernel)
         inverse = inverse_of(root)
@@ -93,12 +95,13 @@ class Posterior:
         inverse -= np.multiply.outer(weights, weights)
         inverse *= 0.5
         believed, gradient = self._believed.surprise(theta)
-        gradient += slopes.along(inverse, kernel.noise, self._prior.lengths(self._inputs))
+        together = self._inputs.shares if self._prior.spread is None else 0
+        gradient += slopes.along(inverse, kernel.noise, together=together)
         return value + believed, gradient
 
     def surprising(self, theta: Array) -> float:
         """The same without its gradient."""
-        kernel = Kernel.of(theta, self._prior, self._inputs, self._own)
+        kernel = Kernel.of(theta, self._prior, self._inputs)
         root = self._root(kernel.between(self._x, self._x), kernel)
         apart = lower_solved(root, self._y)
         return surprise_of(root, float(apart @ apart)) + self._believed.surprise(theta)[0]

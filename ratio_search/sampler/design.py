@@ -24,7 +24,9 @@ def filling(space: PointSpace, records: Sequence[Record], seed: int) -> Proposal
     """The candidate that is near to the space as a whole and far from what was tried.
 
     One greedy step of support points (Mak and Joseph, "Support points", Annals of Statistics 46, 2018): they fill the
-    inside as well as the edges, where points that only keep apart would crowd.
+    inside as well as the edges, where points that only keep apart would crowd. The mixtures and each hyperparameter are
+    filled alike, and each for itself: by distances in all of them together, the first trials would take the choices of
+    one hyperparameter in turn, and leave all else in the middle.
 
     Args:
         space: the points that may be tried.
@@ -41,7 +43,11 @@ def filling(space: PointSpace, records: Sequence[Record], seed: int) -> Proposal
     candidates = space.sample(CANDIDATES, np.random.default_rng([seed, _DESIGN_STREAM, len(known)]))
     hellinger, domains = EXPERTS[0], len(space.simplex.names)
     x, everywhere, done = (hellinger.see(space.coordinates(points), domains) for points in (candidates, whole, tried))
-    energy = _distances(x, everywhere).mean(axis=1) - _distances(x, done).sum(axis=1) / (len(tried) + 1)
+    energy = np.zeros(len(x))
+    for part in space.parts:
+        away = _distances(x[:, part], everywhere[:, part])
+        near = _distances(x[:, part], done[:, part]).sum(axis=1) / (len(tried) + 1)
+        energy += (away.mean(axis=1) - near) / away.mean()
     best = int(energy.argmin())
     return Proposal(
         mixture=space.simplex.mixture(candidates.shares[best]),

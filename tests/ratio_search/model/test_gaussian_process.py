@@ -8,6 +8,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from ratio_search.model.gaussian_process import FIT_AT_MOST, KEEP_AT_MOST, GaussianProcess
+from ratio_search.model.inputs import Inputs
 from ratio_search.model.measurements import Array, Measurements
 from ratio_search.model.posterior import JITTER
 from ratio_search.model.prior import Prior
@@ -22,6 +23,11 @@ def smooth(x: Array) -> Array:
     return found
 
 
+def fitted(measured: Measurements, prior: Prior | None = None, own: int | None = None) -> GaussianProcess:
+    """A process of shares alone, fitted."""
+    return GaussianProcess.fit(measured, prior or Prior(), Inputs(shares=measured.x.shape[1], own=own))
+
+
 def explained(process: GaussianProcess) -> float:
     return float(1 - np.square(process.residuals).sum() / np.square(process.naive).sum())
 
@@ -34,7 +40,9 @@ class TestPosterior:
         x, y, variance, at = rng.random((9, 3)), rng.standard_normal(9), rng.random(9) / 10, rng.random((5, 3))
         lengths, signal, noise, mean, spread = np.array([0.3, 0.7, 2.0]), 1.7, 0.05, 0.4, 3.0
         theta, doubt = np.log([*lengths, signal, noise]), np.eye(9)[2]
-        process = GaussianProcess(Measurements.of(x, y, variance), Prior(), theta, (mean, spread), doubt)
+        process = GaussianProcess(
+            Measurements.of(x, y, variance), Prior(), Inputs(shares=3), theta, (mean, spread), doubt
+        )
         other = GaussianProcessRegressor(
             ConstantKernel(1.0) + ConstantKernel(signal) * Matern(lengths, nu=2.5),
             alpha=(variance + doubt) / spread**2 + noise + JITTER,
@@ -53,7 +61,7 @@ class TestPosterior:
         rng = np.random.default_rng(0)
         x, y, at = rng.random((9, 3)), rng.standard_normal(9), rng.random((5, 3))
         theta = np.log([0.3, 0.7, 2.0, 1.7, 0.05, 0.8, 0.4])
-        process = GaussianProcess(Measurements.of(x, y), Prior(), theta, (0.0, 1.0), own=2)
+        process = GaussianProcess(Measurements.of(x, y), Prior(), Inputs(shares=3, own=2), theta, (0.0, 1.0))
         slope, sd = np.array(Prior().slope) / x[:, 2].std()
         curves = (
             ConstantKernel(1.0)
@@ -78,16 +86,17 @@ class TestPosterior:
     def test_residuals_are_what_the_others_do_not_predict(self, prior: Prior, seed: int, n: int) -> None:
         rng = np.random.default_rng(seed)
         x, y, variance = rng.random((n, 2)), rng.standard_normal(n), rng.choice([0.0, 0.1, 1.0], n)
-        theta, scale = rng.uniform(-2, 1, len(prior.start(2, None))), (0.3, 1.5)
-        process = GaussianProcess(Measurements.of(x, y, variance), prior, theta, scale)
+        inputs = Inputs(shares=2)
+        theta, scale = rng.uniform(-2, 1, len(prior.start(inputs))), (0.3, 1.5)
+        process = GaussianProcess(Measurements.of(x, y, variance), prior, inputs, theta, scale)
         for i in range(n):
             rest = np.arange(n) != i
-            without = GaussianProcess(Measurements.of(x[rest], y[rest], variance[rest]), prior, theta, scale)
+            without = GaussianProcess(Measurements.of(x[rest], y[rest], variance[rest]), prior, inputs, theta, scale)
             assert process.residuals[i] == pytest.approx(y[i] - without.mean(x[[i]])[0], abs=1e-6)
 
     def test_the_yardstick_is_the_mean_of_the_others(self) -> None:
         y = np.array([1.0, 4.0, 7.0])
-        process = GaussianProcess.fit(Measurements.of(np.eye(3), y), Prior())
+        process = fitted(Measurements.of(np.eye(3), y))
         assert process.naive == pytest.approx([1 - 5.5, 0.0, 7 - 2.5])
 
 
@@ -99,7 +108,7 @@ class TestFit:
     ) -> None:
         rng = np.random.default_rng(seed)
         x, at = rng.random((30, 6)), rng.random((200, 6))
-        process = GaussianProcess.fit(Measurements.of(x, smooth(x)), prior)
+        process = fitted(Measurements.of(x, smooth(x)), prior)
         # One length scale for all inputs must learn what does not matter, too.
         assert explained(process) > (0.9 if prior.spread is not None else 0.4)
         wrong = smooth(at) - process.mean(at)
@@ -110,15 +119,26 @@ class TestFit:
         a = np.linspace(0, 1, n)
         x = np.stack([a, 1 - a], axis=1)
         at = np.array([[0.2, 0.2], [0.9, 0.9]])
-        first, second = (GaussianProcess.fit(Measurements.of(x, a), Prior(), own) for own in (0, 1))
+        first, second = (fitted(Measurements.of(x, a), own=own) for own in (0, 1))
         assert np.diff(first.mean(at))[0] > 0.3
         assert np.diff(second.mean(at))[0] < -0.3
 
     def test_many_measurements_tell_better_than_what_was_expected(self) -> None:
         x, at = np.random.default_rng(0).random((40, 2)), np.random.default_rng(1).random((50, 2))
-        process = GaussianProcess.fit(Measurements.of(x, np.sin(4 * x[:, 0])), Prior(), own=1)
+        process = fitted(Measurements.of(x, np.sin(4 * x[:, 0])), own=1)
         assert process.lengths.argmin() == 0
         assert process.mean(at) == pytest.approx(np.sin(4 * at[:, 0]), abs=0.1)
+
+    def test_a_hyperparameter_that_matters_alone_does_not_make_all_shares_matter(self) -> None:
+        wrong = []
+        for seed in range(5):
+            rng = np.random.default_rng(seed)
+            x, at = rng.random((10, 9)), rng.random((100, 9))
+            measured = Measurements.of(x, np.square(x[:, 8] - 0.6))
+            for inputs in (Inputs(shares=8, settings=1), Inputs(shares=9)):
+                process = GaussianProcess.fit(measured, Prior(), inputs)
+                wrong.append(np.std(process.mean(at) - np.square(at[:, 8] - 0.6)))
+        assert np.mean(wrong[::2]) < 0.7 * np.mean(wrong[1::2])
 
     def test_an_own_input_is_expected_to_raise_the_quantity_until_measurements_say_otherwise(self) -> None:
         ends = np.full((2, 6), 0.5)
@@ -128,7 +148,7 @@ class TestFit:
             rng = np.random.default_rng(seed)
             x, noise = rng.random((40, 6)), rng.standard_normal(40)
             measured = [(4, noise), (40, noise / 10 - 3 * x[:, 1])]
-            fits = [GaussianProcess.fit(Measurements.of(x[:n], y[:n]), prior, own=1) for n, y in measured]
+            fits = [fitted(Measurements.of(x[:n], y[:n]), prior, own=1) for n, y in measured]
             rises.append([float(np.diff(process.mean(ends))[0]) for process in fits])
         of_noise, falling = np.mean(rises, axis=0)
         assert of_noise > 0.3
@@ -136,7 +156,7 @@ class TestFit:
 
     def test_inputs_that_do_not_matter_get_long_length_scales(self) -> None:
         x = np.random.default_rng(0).random((30, 6))
-        lengths = GaussianProcess.fit(Measurements.of(x, smooth(x)), Prior()).lengths
+        lengths = fitted(Measurements.of(x, smooth(x))).lengths
         assert lengths[:2].max() < lengths[2:].min()
 
     @pytest.mark.parametrize("waves", [3, 9])
@@ -144,7 +164,7 @@ class TestFit:
         for seed in range(10):
             x = np.random.default_rng(seed).random((10, 2))
             y = np.sin(waves * x[:, 0])
-            process = GaussianProcess.fit(Measurements.of(x, y), Prior())
+            process = fitted(Measurements.of(x, y))
             assert explained(process) > 0.5, seed
             assert process.noise < 0.2 * y.var(), seed
 
@@ -153,7 +173,7 @@ class TestFit:
         for seed in range(10):
             rng = np.random.default_rng(seed)
             x, y = rng.random((60, 3)), rng.standard_normal(60)
-            found.append(explained(GaussianProcess.fit(Measurements.of(x, y), Prior())))
+            found.append(explained(fitted(Measurements.of(x, y))))
         assert np.mean(found) < 0.1
 
     @pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
@@ -161,16 +181,14 @@ class TestFit:
         rng = np.random.default_rng(1)
         x = np.repeat(rng.random((8, 2)), 6, axis=0)
         y = scale * (smooth(x) + 0.2 * rng.standard_normal(48))
-        process = GaussianProcess.fit(Measurements.of(x, y), Prior())
+        process = fitted(Measurements.of(x, y))
         assert np.sqrt(process.noise) == pytest.approx(0.2 * scale, rel=0.4)
 
     def test_noise_that_is_stated_is_not_learned_again(self) -> None:
         rng = np.random.default_rng(1)
         x = np.repeat(rng.random((8, 2)), 6, axis=0)
         y = smooth(x) + 0.2 * rng.standard_normal(48)
-        alone, beside = (
-            GaussianProcess.fit(Measurements.of(x, y, np.full(48, stated)), Prior()) for stated in (0.0, 0.2**2)
-        )
+        alone, beside = (fitted(Measurements.of(x, y, np.full(48, stated))) for stated in (0.0, 0.2**2))
         assert beside.noise < alone.noise / 2
 
     def test_a_measurement_that_is_said_to_be_unsure_counts_little(self) -> None:
@@ -178,9 +196,7 @@ class TestFit:
         # Three of them, as one alone would be doubted.
         some = abs(np.arange(9) - 4) <= 1
         y = np.where(some, 5.0, x[:, 0])
-        sure, unsure = (
-            GaussianProcess.fit(Measurements.of(x, y, np.where(some, stated, 1e-6)), Prior()) for stated in (1e-6, 1e4)
-        )
+        sure, unsure = (fitted(Measurements.of(x, y, np.where(some, stated, 1e-6))) for stated in (1e-6, 1e4))
         assert unsure.mean(x[[4]])[0] == pytest.approx(0.5, abs=0.1)
         assert sure.mean(x[[4]])[0] > 1
 
@@ -190,8 +206,8 @@ class TestFit:
         rng = np.random.default_rng(seed)
         x, at, unit = rng.random((12, 2)), rng.random((5, 2)), 10**exponent
         y, variance = smooth(x) + 0.1 * rng.standard_normal(12), np.full(12, 0.01)
-        own = GaussianProcess.fit(Measurements.of(x, y, variance), Prior()).moments(at)
-        process = GaussianProcess.fit(Measurements.of(x, unit * (y + shift), unit**2 * variance), Prior())
+        own = fitted(Measurements.of(x, y, variance)).moments(at)
+        process = fitted(Measurements.of(x, unit * (y + shift), unit**2 * variance))
         other = process.moments(at)
         assert other.mean / unit - shift == pytest.approx(own.mean, abs=1e-2)
         assert np.sqrt(other.variance) / unit == pytest.approx(np.sqrt(own.variance), rel=0.05, abs=1e-2)
@@ -200,7 +216,7 @@ class TestFit:
         rng = np.random.default_rng(0)
         n = FIT_AT_MOST + 40
         x, at = rng.random((n, 2)), rng.random((100, 2))
-        process = GaussianProcess.fit(Measurements.of(x, smooth(x)), Prior())
+        process = fitted(Measurements.of(x, smooth(x)))
         assert len(process.residuals) == n
         assert process.mean(at) == pytest.approx(smooth(at), abs=0.01)
         assert process.mean(x) == pytest.approx(smooth(x), abs=0.01)
@@ -209,7 +225,7 @@ class TestFit:
     @pytest.mark.parametrize("constant", [0.0, 0.1, 0.3, -7.77e5])
     def test_what_never_changes_is_expected_again_and_explains_nothing(self, n: int, constant: float) -> None:
         x = np.random.default_rng(n).random((n, 3))
-        process = GaussianProcess.fit(Measurements.of(x, np.full(n, constant)), Prior())
+        process = fitted(Measurements.of(x, np.full(n, constant)))
         found = process.moments(np.ones((1, 3)))
         assert found.mean == pytest.approx([constant], rel=1e-9, abs=1e-9)
         assert np.isfinite(found.variance) and found.variance > 0
@@ -217,7 +233,7 @@ class TestFit:
 
     def test_repeats_of_one_point_only_leave_the_rest_unknown(self) -> None:
         x = np.tile([[0.2, 0.8]], (6, 1))
-        process = GaussianProcess.fit(Measurements.of(x, np.array([1.0, 1.1, 0.9, 1.0, 1.2, 0.8])), Prior())
+        process = fitted(Measurements.of(x, np.array([1.0, 1.1, 0.9, 1.0, 1.2, 0.8])))
         here, there = process.moments(np.array([[0.2, 0.8], [0.8, 0.2]])).variance
         assert here < there / 2
 
@@ -236,12 +252,12 @@ class TestDoubt:
     def test_they_do_not_ruin_what_the_others_say(self, n: int, wrong: int) -> None:
         for seed in range(5):
             measured, off = self.gone_wrong(n, wrong, seed)
-            process = GaussianProcess.fit(measured, Prior())
+            process = fitted(measured)
             doubted = process.doubt > 0
             assert np.all(doubted[off])
             assert doubted.sum() <= off.sum() + 1
             at = np.random.default_rng(9).dirichlet(np.ones(4), 200)
-            alone = GaussianProcess.fit(measured[~off], Prior())
+            alone = fitted(measured[~off])
             assert process.mean(at) == pytest.approx(alone.mean(at), abs=0.15)
 
     def test_ordinary_noise_is_not_doubted(self) -> None:
@@ -250,7 +266,7 @@ class TestDoubt:
                 rng = np.random.default_rng(seed)
                 x = rng.random((n, 3))
                 y = smooth(x) + 0.3 * rng.standard_normal(n)
-                assert not np.any(GaussianProcess.fit(Measurements.of(x, y), Prior()).doubt), (n, seed)
+                assert not np.any(fitted(Measurements.of(x, y)).doubt), (n, seed)
 
     @pytest.mark.parametrize("n", [20, 100])
     def test_late_in_a_search_the_early_ones_far_from_the_best_are_believed(self, n: int) -> None:
@@ -260,14 +276,14 @@ class TestDoubt:
         x = np.vstack([far, near])
         y = -20 * np.square(x - [0.4, 0.3, 0.2, 0.1]).sum(axis=1) + 0.02 * rng.standard_normal(n)
         assert (y[:10].mean() - y[10:].mean()) / y[10:].std() < -10
-        process = GaussianProcess.fit(Measurements.of(x, y), Prior())
+        process = fitted(Measurements.of(x, y))
         assert not np.any(process.doubt)
 
     def test_what_happens_again_nearby_is_believed(self) -> None:
         rng = np.random.default_rng(0)
         x = np.vstack([rng.dirichlet(np.ones(4), 20), rng.dirichlet([1, 1, 1, 300], 4)])
         y = smooth(x) + 0.02 * rng.standard_normal(24) - 8 * (x[:, 3] > 0.9)
-        process = GaussianProcess.fit(Measurements.of(x, y), Prior())
+        process = fitted(Measurements.of(x, y))
         assert process.mean(np.array([[0.02, 0.01, 0.01, 0.96]]))[0] < -6
 
 
@@ -276,7 +292,7 @@ class TestFurther:
         rng = np.random.default_rng(0)
         x, at = rng.random((30, 2)), rng.random((50, 2))
         measured = Measurements.of(x, smooth(x) + 0.01 * rng.standard_normal(30))
-        few = GaussianProcess.fit(measured[np.arange(12)], Prior())
+        few = fitted(measured[np.arange(12)])
         more = few.further(measured)
         assert more.noise == few.noise and np.array_equal(more.lengths, few.lengths)
         assert np.abs(more.mean(at) - smooth(at)).mean() < 0.5 * np.abs(few.mean(at) - smooth(at)).mean()
@@ -284,7 +300,7 @@ class TestFurther:
 
     def test_doubts_stay_and_none_is_added(self) -> None:
         measured, off = TestDoubt.gone_wrong(30, 2, seed=0)
-        few = GaussianProcess.fit(measured[np.arange(12)], Prior())
+        few = fitted(measured[np.arange(12)])
         assert np.flatnonzero(few.doubt).tolist() == np.flatnonzero(off[:12]).tolist()
         assert np.array_equal(few.further(measured).doubt > 0, off & (np.arange(30) < 12))
 
@@ -292,10 +308,10 @@ class TestFurther:
         rng = np.random.default_rng(0)
         x = rng.random((200, 2))
         measured = Measurements.of(x, smooth(x) + 0.2 * rng.standard_normal(200))
-        found = GaussianProcess.fit(measured[np.arange(80)], Prior()).surprises(measured[np.arange(80, 200)])
+        found = fitted(measured[np.arange(80)]).surprises(measured[np.arange(80, 200)])
         assert np.sqrt(np.square(found).mean()) == pytest.approx(1.0, abs=0.2)
         stated = Measurements.of(x, measured.y, np.full(200, 100 * 0.2**2))
-        unsure = GaussianProcess.fit(measured[np.arange(80)], Prior()).surprises(stated[np.arange(80, 200)])
+        unsure = fitted(measured[np.arange(80)]).surprises(stated[np.arange(80, 200)])
         assert unsure == pytest.approx(found / np.sqrt(101), rel=0.2)
 
     def test_of_very_many_measurements_doubts_are_told_by_their_places(self) -> None:
@@ -304,7 +320,7 @@ class TestFurther:
         x = rng.random((n, 2))
         y = smooth(x) + 0.05 * rng.standard_normal(n)
         y[-3] -= 9
-        process = GaussianProcess.fit(Measurements.of(x, y), Prior())
+        process = fitted(Measurements.of(x, y))
         assert len(process.residuals) == len(process.kept) == KEEP_AT_MOST
         assert np.flatnonzero(process.doubt).tolist() == [n - 3]
 
@@ -312,7 +328,7 @@ class TestFurther:
 class TestLikely:
     def test_one_is_the_most_probable_itself_and_more_are_the_same_each_time(self) -> None:
         x = np.random.default_rng(0).random((15, 3))
-        process = GaussianProcess.fit(Measurements.of(x, smooth(x)), Prior())
+        process = fitted(Measurements.of(x, smooth(x)))
         assert process.likely(1) == [process]
         first, second = process.likely(4), process.likely(4)
         assert len(first) == 4
@@ -324,7 +340,7 @@ class TestLikely:
         apart = []
         for n in (8, 150):
             x = rng.random((n, 2))
-            process = GaussianProcess.fit(Measurements.of(x, smooth(x) + 0.3 * rng.standard_normal(n)), Prior())
+            process = fitted(Measurements.of(x, smooth(x) + 0.3 * rng.standard_normal(n)))
             noises = np.log([p.noise for p in process.likely(32)])
             assert noises.min() < np.log(process.noise) < noises.max()
             apart.append(noises.std())
@@ -338,7 +354,7 @@ class TestLikely:
             x, at = rng.random((20, 3)), rng.random((20, 3))
             truth = np.sin(3 * at @ [1.0, 1.0, 0.3])
             y = np.sin(3 * x @ [1.0, 1.0, 0.3])
-            process = GaussianProcess.fit(Measurements.of(x, y + y.std() * rng.standard_normal(20)), Prior())
+            process = fitted(Measurements.of(x, y + y.std() * rng.standard_normal(20)))
             for processes, found in ((process.likely(1), alone), (process.likely(8), together)):
                 moments = [p.moments(at) for p in processes]
                 means = np.array([m.mean for m in moments])

@@ -151,3 +151,14 @@ def test_points_are_chosen_and_joined_with_their_settings() -> None:
     assert len(mixed) == 3
     assert np.array_equal(mixed.shares, points.shares[[3, 0, 1]])
     assert mixed.settings == tuple(points.settings[i] for i in (3, 0, 1))
+
+
+def test_its_coordinates_are_those_of_the_shares_and_of_each_hyperparameter() -> None:
+    space = PointSpace(simplex=ABC, hyperparameters=SEARCHED)
+    shares, rate, rank, schedule = space.parts
+    points = one(space)
+    found, values = space.coordinates(points)[0], points.settings[0]
+    assert np.array_equal(found[shares], points.shares[0])
+    for name, part in {"rate": rate, "rank": rank, "schedule": schedule}.items():
+        assert tuple(found[part]) == SEARCHED[name].encode(values[name])
+    assert schedule.stop == space.inputs and PointSpace(simplex=ABC).parts == (slice(0, 3),)
