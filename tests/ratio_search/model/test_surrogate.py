@@ -157,6 +157,15 @@ class TestFit:
         at = np.hstack([mixtures(30, 3, seed=9), np.linspace(-0.2, 1.2, 30)[:, None]])
         assert surrogate.forecast(at).mean == pytest.approx(np.sin(3 * at[:, 3:]), abs=0.3)
 
+    def test_a_hyperparameter_that_matters_alone_is_learned_from_10_trials_of_8_domains(self) -> None:
+        wrong = []
+        for seed in range(5):
+            shares, places = mixtures(110, 8, seed), np.random.default_rng(seed).random((110, 1))
+            x, gains = np.hstack([shares, places]), np.square(places - 0.6)
+            surrogate = Surrogate.fit(x[:10], gains[:10], np.zeros((10, 1)), domains=8)
+            wrong.append(np.std(surrogate.forecast(x[10:]).mean - gains[10:]) / gains[10:].std())
+        assert np.median(wrong) < 0.25
+
     def test_near_0_a_step_looks_longer_to_all_experts(self) -> None:
         shares = np.array([[0.0, 0.1], [0.005, 0.095], [0.5, 0.5], [0.505, 0.495]])
         for expert in EXPERTS:
