@@ -32,6 +32,8 @@ from mixing.problems import Floats, Noise
 from mixing.suite import BALANCES
 from mixing.tuned import SPACE, TunedProblem
 
+from objectives.scorer import BalanceKind
+
 CACHE = Path(__file__).resolve().parent.parent / ".cache" / "mixing"
 SAMPLERS = ("simplex-gp", "random", "tpe", "optuna-gp")
 OURS, OPTUNA = "simplex-gp", ("tpe", "optuna-gp")
@@ -40,12 +42,12 @@ CHECKPOINTS = (10, 20, 40)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One study: a draw of the laws with its number of domains, the place of its balance, and who searches."""
+    """One study: a draw of the laws, how its metrics are balanced, and who searches."""
 
     domains: int
     seed: int
     number: int
-    balance: int
+    balance: BalanceKind
     noise: Noise
     sampler: str
     trials: int
@@ -53,7 +55,7 @@ class Run:
 
 def played(run: Run) -> tuple[Run, Mapping[int, float]]:
     """The regrets of what is recommended after each of `CHECKPOINTS`."""
-    problem = TunedProblem.of(run.domains, run.seed, run.number, BALANCES[run.balance], run.noise, CACHE)
+    problem = TunedProblem.of(run.domains, run.seed, run.number, run.balance, run.noise, CACHE)
     task, found = problem.still.task, {}
     search = {"sampler": run.sampler, "hyperparameters": SPACE}
     study = OurStudy(Setting(task=task, seed=0, trials=run.trials, parallel=1), search).study
@@ -121,7 +123,7 @@ def main() -> None:
         )
         for domains in sizes
         for number in range(draws)
-        for balance in range(len(BALANCES))
+        for balance in BALANCES
         for noise in noises
         for sampler in SAMPLERS
     ]

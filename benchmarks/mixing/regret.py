@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,17 +42,15 @@ class Yardstick:
             cache: a folder for what was found, by content.
         """
         key = digest([VERSION, EFFORT, problem.landscape.digest, problem.task.balance])
-        file = cache / "optima" / f"{key}.json"
-        if not file.is_file():
-            task = problem.task
+        task = problem.task
+
+        def searched() -> dict[str, Any]:
             shares = maximise(task, lambda x: task.gains(problem.truth(x)), np.random.default_rng(0), EFFORT)
             best = float(problem.true_score(shares[None])[0])
             typical = float(np.median(problem.true_score(random_mixtures(len(task.domains)))))
-            file.parent.mkdir(parents=True, exist_ok=True)
-            made = file.with_suffix(f".{np.random.default_rng().integers(1 << 62)}")
-            made.write_text(json.dumps({"shares": shares.tolist(), "best": best, "typical": typical}))
-            made.replace(file)
-        found = json.loads(file.read_text())
+            return {"shares": shares.tolist(), "best": best, "typical": typical}
+
+        found = kept(cache / "optima" / f"{key}.json", searched)
         return cls(shares=tuple(found["shares"]), best=found["best"], typical=found["typical"])
 
     def regret(self, problem: Problem, shares: ArrayLike) -> Floats:
@@ -60,3 +60,14 @@ class Yardstick:
         """
         short = self.best - problem.true_score(shares)
         return np.maximum(short, 0.0) / (self.best - self.typical)
+
+
+def kept(file: Path, found: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a file keeps, or what is found now and kept there in one piece, as several processes may look for it."""
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        made = file.with_suffix(f".{np.random.default_rng().integers(1 << 62)}")
+        made.write_text(json.dumps(found()))
+        made.replace(file)
+    read: dict[str, Any] = json.loads(file.read_text())
+    return read

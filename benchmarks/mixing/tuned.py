@@ -19,19 +19,21 @@ without hyperparameters.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from objectives.scorer import BalanceKind
 
 from .laws import Law, draw
 from .maximise import Effort, maximise
 from .problems import Floats, Landscape, Noise, Problem, digest, random_mixtures
+from .regret import kept
 
 LOWEST, HIGHEST = 1e-5, 1e-2
 RANKS = (8, 32, 128)
@@ -64,7 +66,7 @@ class TunedLaw:
     forgets: float
     ranks: Floats
 
-    def __call__(self, shares: Floats, rates: Floats, ranks: Floats) -> Floats:
+    def __call__(self, shares: Floats, rates: Floats, ranks: NDArray[np.intp]) -> Floats:
         """All metrics' values, (n, n_losses + 1).
 
         Args:
@@ -73,7 +75,7 @@ class TunedLaw:
             ranks: places in `RANKS`, (n,).
         """
         law, away = self.law, rates[:, None] - (self.rate + self.shift)
-        learned = 10 ** (self.slow * np.minimum(away, 0)) * np.exp(self.ranks[ranks.astype(np.intp)])[:, None]
+        learned = 10 ** (self.slow * np.minimum(away, 0)) * np.exp(self.ranks[ranks])[:, None]
         losses = law.loss(shares, learned) + self.fast * np.square(np.maximum(away, 0))
         away = rates[:, None] - self.rate
         forgotten = (0.7 - law.general(shares)) * 10 ** (self.forgets * np.minimum(away, 0))
@@ -116,11 +118,6 @@ class TunedProblem:
         best, typical = _yardstick(truth, still, cache)
         return cls(still=still, truth=truth, best=best, typical=typical)
 
-    @property
-    def name(self) -> str:
-        """Unique for a seed of the laws."""
-        return self.still.name
-
     def values(self, shares: Floats, settings: Mapping[str, float]) -> Floats:
         """The metrics without noise, (n_metrics,), of one mixture, (n_domains,), with hyperparameters."""
         rate, rank = math.log10(settings["learning_rate"]), RANKS.index(int(settings["rank"]))
@@ -157,17 +154,9 @@ def _at_best(landscape: Landscape, truth: TunedLaw) -> Landscape:
     """The law with the best rate and the middle rank."""
 
     def model(shares: Floats) -> Floats:
-        n = len(shares)
-        return truth(shares, np.full(n, truth.rate), np.ones(n))
+        return truth(shares, np.full(len(shares), truth.rate), np.ones(len(shares), dtype=np.intp))
 
-    return Landscape(
-        name=f"tuned-{landscape.name}",
-        domains=landscape.domains,
-        metrics=landscape.metrics,
-        own=landscape.own,
-        model=model,
-        note=landscape.note,
-    )
+    return replace(landscape, name=f"tuned-{landscape.name}", model=model)
 
 
 def _yardstick(truth: TunedLaw, still: Problem, cache: Path) -> tuple[float, float]:
@@ -176,20 +165,20 @@ def _yardstick(truth: TunedLaw, still: Problem, cache: Path) -> tuple[float, flo
     mixtures, rng = random_mixtures(domains), np.random.default_rng(0)
     n = len(mixtures)
     drawn = truth(mixtures, rng.uniform(_RATES[0], _RATES[-1], n), rng.integers(0, len(RANKS), n))
-    file = cache / "optima" / f"{digest([_EFFORT, _BEST_OF, _NEAR, drawn.round(9), still.digest])}.json"
-    if not file.is_file():
 
-        def gains(rate: float, rank: int, shares: Floats) -> Floats:
-            return task.gains(truth(shares, np.full(len(shares), rate), np.full(len(shares), rank)))
+    def gains(rate: float, rank: int, shares: Floats) -> Floats:
+        return task.gains(truth(shares, np.full(len(shares), rate), np.full(len(shares), rank)))
 
-        few = mixtures[:512]
+    def searched() -> dict[str, float]:
+        few, best = mixtures[:512], -math.inf
         tried = [(task.balanced(gains(rate, k, few)).max(), rate, k) for rate in _RATES for k in range(len(RANKS))]
-        found = []
         for _, centre, rank in sorted(tried, reverse=True)[:_BEST_OF]:
             for rate in (centre + step for step in _NEAR):
-                shares = maximise(task, lambda x, at=rate, k=rank: gains(at, k, x), np.random.default_rng(0), _EFFORT)
-                found.append(float(task.balanced(gains(rate, rank, shares[None]))[0]))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"best": max(found), "typical": float(np.median(task.score(drawn)))}))
-    known = json.loads(file.read_text())
-    return known["best"], known["typical"]
+                shares = maximise(task, partial(gains, rate, rank), np.random.default_rng(0), _EFFORT)
+                best = max(best, float(task.balanced(gains(rate, rank, shares[None]))[0]))
+        return {"best": best, "typical": float(np.median(task.score(drawn)))}
+
+    # Noise does not matter.
+    key = digest([_EFFORT, _BEST_OF, _NEAR, drawn.round(9), still.landscape.digest, task.balance])
+    found = kept(cache / "optima" / f"{key}.json", searched)
+    return found["best"], found["typical"]
